@@ -1,0 +1,62 @@
+#ifndef WR_NET_DIAL_H
+#define WR_NET_DIAL_H
+
+#include "loop/resolve.h"
+#include "net/stream.h"
+
+/* Connects to a name, an address or a Unix path. Names are resolved once; both
+   families are tried side by side, a new address every 250 ms or as soon as one
+   fails (RFC 8305). What fails is reported as the error of the first address,
+   in the codes of libuv, or as
+   WR_EUNRESOLVED, WR_ETIMEOUT, WR_ECHANNEL_DENIED when the filter left none. */
+#define WR_DIAL_STAGGER_MS 250
+#define WR_DIAL_TIMEOUT_MS 15000
+
+typedef struct wr_dial wr_dial;
+/* status 0: link is open and the callee's. Exactly one call, later. */
+typedef void (*wr_dial_cb)(wr_dial *d, int status, wr_link *link);
+
+typedef struct wr_dial_opts {
+  const char *host;      /* copied; NULL with a path */
+  uint16_t port;
+  const char *path;      /* a Unix socket */
+  const void *owner;     /* whose turn in the resolver's round robin */
+  uint64_t timeout_ms;   /* in all; 0: WR_DIAL_TIMEOUT_MS */
+  /* Which of the resolved addresses may be dialled; NULL: all. Exactly a
+     checked address is dialled. Called before the dial starts and once more
+     for the address that answered, before the callback. */
+  bool (*allow)(void *data, const struct sockaddr *sa);
+  void *allow_data;
+} wr_dial_opts;
+
+struct wr_dial {
+  void *user;
+  /* private */
+  wr_ctx *ctx;
+  wr_dial_cb cb;
+  wr_resolve resolve;
+  wr_timer timeout;
+  wr_timer stagger;
+  bool (*allow)(void *data, const struct sockaddr *sa);
+  void *allow_data;
+  struct sockaddr_storage addrs[WR_RESOLVE_MAX_ADDRS];
+  size_t n_addrs;
+  size_t next;
+  wr_stream *tries[WR_RESOLVE_MAX_ADDRS];
+  size_t n_pending;
+  uint16_t port;
+  int first_error;
+  bool active;
+  wr_task done;
+  wr_link *result;
+  int status;
+};
+
+/* 0, or an error and no callback. The wr_dial must stay until the callback or
+   wr_dial_cancel(). */
+WR_NODISCARD int wr_dial_start(wr_ctx *ctx, wr_dial *d,
+                               const wr_dial_opts *opts, wr_dial_cb cb);
+/* The callback will not come; what was under way is closed. */
+void wr_dial_cancel(wr_dial *d);
+
+#endif /* !defined(WR_NET_DIAL_H) */
