@@ -9,7 +9,7 @@
 
 /* The struct that a member is embedded in. */
 #define wr_container_of(ptr, type, member)                                     \
-  ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+  ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define WR_COUNTOF(a) (sizeof(a) / sizeof((a)[0]))
 #define WR_MIN(a, b) ((a) < (b) ? (a) : (b))

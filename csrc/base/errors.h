@@ -29,8 +29,7 @@
   XX(SSH_VERSION, -20031, "SSH_VERSION", "kex",                                \
      "the peer does not speak SSH 2.0")                                        \
   XX(KEX_FAILED, -20032, "KEX", "kex", "the key exchange failed")              \
-  XX(PEER_CLOSED, -20033, "PEER_CLOSED", "",                                   \
-     "the peer closed the connection")                                         \
+  XX(PEER_CLOSED, -20033, "PEER_CLOSED", "", "the peer closed the connection") \
   XX(PEER_DEAD, -20034, "PEER_DEAD", "", "the peer no longer answers")         \
   XX(HOST_KEY_UNKNOWN, -20035, "HOST_KEY_UNKNOWN", "hostkey",                  \
      "the server's host key is not known")                                     \
@@ -40,8 +39,7 @@
      "no host key, known_hosts or endpoint id to check the server with")       \
   XX(AUTH_REFUSED, -20038, "AUTH_REFUSED", "auth",                             \
      "the server refused the key")                                             \
-  XX(AUTH_TIMEOUT, -20039, "AUTH_TIMEOUT", "auth",                             \
-     "the login took too long")                                                \
+  XX(AUTH_TIMEOUT, -20039, "AUTH_TIMEOUT", "auth", "the login took too long")  \
   XX(TUNNEL_DOWN, -20040, "TUNNEL_DOWN", "channel", "the tunnel is down")      \
   XX(CHANNEL_DENIED, -20041, "CHANNEL_DENIED", "channel",                      \
      "refused by the server's policy")                                         \
@@ -53,8 +51,7 @@
      "no route to the target")                                                 \
   XX(CHANNEL_TIMEOUT, -20045, "CHANNEL_TIMEOUT", "channel",                    \
      "the target did not answer in time")                                      \
-  XX(CHANNEL_LIMIT, -20046, "CHANNEL_LIMIT", "channel",                        \
-     "too many channels")                                                      \
+  XX(CHANNEL_LIMIT, -20046, "CHANNEL_LIMIT", "channel", "too many channels")   \
   XX(CHANNEL_UNKNOWN, -20047, "CHANNEL_UNKNOWN", "channel",                    \
      "unknown destination or channel type")                                    \
   XX(CHANNEL_FAILED, -20048, "CHANNEL_FAILED", "channel",                      \

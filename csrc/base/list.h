@@ -15,7 +15,9 @@ static inline void wr_list_init(wr_list *l) {
   l->prev = l;
 }
 
-static inline bool wr_list_empty(const wr_list *l) { return l->next == l; }
+static inline bool wr_list_empty(const wr_list *l) {
+  return l->next == l;
+}
 
 static inline void wr_list_insert_after(wr_list *at, wr_list *node) {
   node->prev = at;

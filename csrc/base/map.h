@@ -10,11 +10,12 @@ typedef struct wr_map wr_map;
 
 /* NULL when out of memory. limit: the most entries it will hold. */
 wr_map *wr_map_new(wr_mem *mem, uint64_t seed, size_t limit);
-/* Frees the table, not what the pointers point to. */
+/* Frees the table, not what the pointers point to. map may be NULL. */
 void wr_map_free(wr_map *map);
 /* NULL if there is none. */
 void *wr_map_get(const wr_map *map, const void *key, size_t len);
-/* Adds or replaces; value must not be NULL. 0, WR_ENOMEM, WR_ELIMIT. */
+/* Adds or replaces; value must not be NULL. 0, WR_ENOMEM, WR_ELIMIT (also for a
+   key that is too long). */
 WR_NODISCARD int wr_map_set(wr_map *map, const void *key, size_t len,
                             void *value);
 /* The value that was there, NULL if none. */

@@ -8,11 +8,11 @@
    tests). One thread only. */
 typedef struct wr_mem {
   /* read-only */
-  size_t live_blocks;   /* blocks not yet freed */
-  size_t live_bytes;    /* their size as asked for */
-  uint64_t total;       /* allocations ever made */
+  size_t live_blocks; /* blocks not yet freed */
+  size_t live_bytes;  /* their size as asked for */
+  uint64_t total;     /* allocations ever asked for, failed ones too */
   /* private */
-  uint64_t fail_at;     /* the allocation that fails, counted from 1; 0 never */
+  uint64_t fail_at; /* the allocation that fails, counted from 1; 0 never */
 } wr_mem;
 
 void wr_mem_init(wr_mem *mem);
@@ -21,14 +21,17 @@ void wr_mem_init(wr_mem *mem);
 void *wr_alloc(wr_mem *mem, size_t size);
 /* As wr_alloc, cleared; n * size is checked for overflow. */
 void *wr_calloc(wr_mem *mem, size_t n, size_t size);
-/* Moves the block; on NULL the old one is still there. ptr may be NULL. */
+/* Moves the block; on NULL (also where size is 0) the old one is still there.
+   ptr may be NULL. */
 void *wr_realloc(wr_mem *mem, void *ptr, size_t size);
 /* ptr may be NULL. */
 void wr_free(wr_mem *mem, void *ptr);
-/* Clears the block in a way that is not optimised out, then frees it. */
+/* Clears the block in a way that is not optimised out, then frees it. size must
+   not be more than was allocated. ptr may be NULL. */
 void wr_free_secret(wr_mem *mem, void *ptr, size_t size);
 /* A copy with a terminating zero. NULL when out of memory. */
 char *wr_strdup(wr_mem *mem, const char *s);
+/* At most len bytes, up to the first zero. */
 char *wr_strndup(wr_mem *mem, const char *s, size_t len);
 
 /* Clears memory even if it is not read again. */

@@ -12,7 +12,7 @@ typedef struct wr_rd {
 } wr_rd;
 
 void wr_rd_init(wr_rd *r, const void *data, size_t len);
-/* 0 in *out-less form on failure; check r->bad. */
+/* 0 on failure; check r->bad. */
 uint8_t wr_rd_u8(wr_rd *r);
 uint16_t wr_rd_u16(wr_rd *r);
 uint32_t wr_rd_u32(wr_rd *r);
@@ -36,9 +36,10 @@ void wr_put_u64(uint8_t *p, uint64_t v);
 uint32_t wr_get_u32(const uint8_t *p);
 
 /* Base64 (RFC 4648, section 4). Encoding: returns the length without the zero
-   that it adds; dst needs wr_base64_len(n) + 1 bytes. Decoding: strict, padding
-   as given by `padded`; returns the length or WR_EMALFORMED; dst needs
-   3 * (len / 4) + 3 bytes. */
+   that it adds; dst needs wr_base64_len(n) + 1 bytes. Decoding: strict (no other
+   characters, unused bits zero, padding in full or not at all); returns the
+   length or WR_EMALFORMED; dst needs 3 * (len / 4) + 3 bytes, of which the
+   first ones are written even on failure. */
 size_t wr_base64_len(size_t n);
 size_t wr_base64_encode(char *dst, const uint8_t *src, size_t n, bool padded);
 long wr_base64_decode(uint8_t *dst, const char *src, size_t len);
