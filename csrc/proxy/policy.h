@@ -1,0 +1,48 @@
+#ifndef WR_PROXY_POLICY_H
+#define WR_PROXY_POLICY_H
+
+#include "base/mem.h"
+#include "net/addr.h"
+
+/* Where channels may lead: rules in order, the first match wins; what matches
+   none is denied as soon as one allow rule exists, else allowed.
+
+     host[:port|range]   *.domain   cidr[:port]   wraith-name   unix:/path (glob)
+     private  loopback  link-local  metadata      (groups, with [:port])
+     *[:port]
+
+   Names are compared without case and trailing dot; addresses after
+   normalising (net/addr.h). Address and group rules apply to what a name
+   resolves to: each address is judged by itself, and only an allowed one may be
+   dialled. Unix sockets are refused unless a rule names them, and so are listen
+   requests for ports below 1024. */
+typedef struct wr_policy wr_policy;
+
+typedef enum wr_verdict {
+  WR_DENY = 0,
+  WR_ALLOW,
+  WR_CHECK_ADDRESSES /* the name alone does not decide: judge each address */
+} wr_verdict;
+
+/* An empty policy: everything TCP is allowed. NULL: out of memory. */
+wr_policy *wr_policy_new(wr_mem *mem);
+void wr_policy_free(wr_policy *p);
+/* 0, WR_ENOMEM or WR_ERULE with *why, a fixed text. At most 4096 rules. */
+WR_NODISCARD int wr_policy_add(wr_policy *p, bool allow, const char *rule,
+                               const char **why);
+
+/* For a host as the peer sent it (name or address in any form). */
+wr_verdict wr_policy_host(const wr_policy *p, const char *host, uint16_t port);
+/* For one address that `host` resolved to: the first rule that matches the name
+   or the address decides. */
+bool wr_policy_address(const wr_policy *p, const char *host, uint16_t port,
+                       const wr_ip *ip);
+bool wr_policy_unix(const wr_policy *p, const char *path);
+/* name: lower case, as wr_reserved_name() writes it. */
+bool wr_policy_reserved(const wr_policy *p, const char *name);
+/* Whether a remote forward may listen there. loopback_only: not --gateway-ports.
+   An empty host and "localhost" mean loopback, "*" all addresses. */
+bool wr_policy_listen(const wr_policy *p, const char *host, uint16_t port);
+bool wr_policy_listen_unix(const wr_policy *p, const char *path);
+
+#endif /* !defined(WR_PROXY_POLICY_H) */

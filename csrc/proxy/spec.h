@@ -1,0 +1,36 @@
+#ifndef WR_PROXY_SPEC_H
+#define WR_PROXY_SPEC_H
+
+#include "base/common.h"
+#include "net/addr.h"
+
+/* Forward specifications of ssh(1): -L and -R share the shape
+     [bind:]port:host:hostport   [bind:]port:path
+     path:host:hostport          path:path
+   IPv6 addresses in brackets; a path begins with '/', and may hold anything but
+   ':' unless it is in brackets too. */
+typedef struct wr_endpoint {
+  bool is_unix;
+  char host[WR_HOST_MAX + 1]; /* name, address without brackets, or path */
+  uint16_t port;
+} wr_endpoint;
+
+typedef struct wr_forward_spec {
+  wr_endpoint bind; /* host "" where none was given: the default */
+  bool bind_given;
+  wr_endpoint target;
+} wr_forward_spec;
+
+/* remote: port 0 is allowed for bind. 0 or WR_ESPEC; *why then is a fixed text
+   that says what is wrong ("the port is not a number from 1 to 65535"). */
+WR_NODISCARD int wr_forward_spec_parse(const char *text, bool remote,
+                                       wr_forward_spec *out, const char **why);
+/* "host:port", "[v6]:port" or "unix:/path", and a bare reserved name
+   ("wraith-…", port 1 then). Same errors. */
+WR_NODISCARD int wr_destination_parse(const char *text, wr_endpoint *out,
+                                      const char **why);
+/* A single label that begins with "wraith-", case-insensitive, one trailing dot
+   ignored. Writes the lower-case name without the dot to name. */
+bool wr_reserved_name(const char *host, char name[WR_HOST_MAX + 1]);
+
+#endif /* !defined(WR_PROXY_SPEC_H) */

@@ -1,0 +1,32 @@
+#ifndef WR_PROXY_TARGET_H
+#define WR_PROXY_TARGET_H
+
+#include "net/dial.h"
+#include "proxy/policy.h"
+#include "ssh/session.h"
+
+/* The far side of a channel: checks the policy, dials, then confirms the
+   channel and splices. A failure reaches the peer with its true reason. Used by
+   the server for direct-tcpip and direct-streamlocal, and by the client for
+   what arrives on its remote forwards. */
+typedef struct wr_target_conn wr_target_conn;
+
+/* Who decides, and keeps count. The policy in force is asked anew before the
+   channel is confirmed: a reload in between counts. */
+typedef struct wr_target_owner {
+  const wr_policy *(*policy)(struct wr_target_owner *o); /* NULL: no limits */
+  void (*on_end)(struct wr_target_owner *o, wr_target_conn *c);
+  wr_list conns; /* initialised by the owner with wr_list_init() */
+  uint32_t n_conns;
+} wr_target_owner;
+
+/* Takes the open: it will be answered. `to` replaces the open's own target (a
+   client's remote forward), NULL: dial what the open says. */
+void wr_target_connect(wr_ctx *ctx, wr_target_owner *owner, wr_open *open,
+                       const wr_endpoint *to);
+/* The open was cancelled by its session; its user pointer is the conn. */
+void wr_target_canceled(wr_open *open);
+/* Ends all connections of the owner. */
+void wr_target_abort_all(wr_target_owner *owner);
+
+#endif /* !defined(WR_PROXY_TARGET_H) */
