@@ -1,0 +1,110 @@
+#ifndef WR_APP_SERVER_H
+#define WR_APP_SERVER_H
+
+#include "proxy/policy.h"
+#include "proxy/remote.h"
+#include "proxy/target.h"
+#include "ssh/authkeys.h"
+#include "ssh/session.h"
+
+/* The server: listeners, sessions, limits, policy, log. */
+typedef struct wr_server wr_server;
+
+typedef struct wr_server_identity {
+  uint32_t session_id;
+  const char *user;          /* untrusted */
+  const char *fingerprint;   /* of the key that was proved */
+  const char *remote_address; /* without port; "" where there is none */
+  const char *transport;
+} wr_server_identity;
+
+typedef struct wr_server_handler {
+  /* A key that stands in authorized_keys has been proved, and opts.authorize is
+     set: answer with wr_server_authorize(), now or later. */
+  void (*on_authorize)(wr_server *s, const wr_server_identity *identity);
+  /* A channel to a reserved name (lower case): the callee owns the link. false:
+     nobody listens, the channel is refused. Called before the channel is
+     confirmed with link NULL (asks only), then with the link. */
+  bool (*on_control)(wr_server *s, uint32_t session_id, const char *name,
+                     wr_link *link);
+  void (*on_session)(wr_server *s, uint32_t session_id, bool up);
+  void (*on_close)(wr_server *s); /* last callback; the server is gone */
+} wr_server_handler;
+
+typedef struct wr_server_opts {
+  const wr_server_handler *handler;
+  void *user;
+  wr_key *host_key;              /* referenced */
+  wr_authkeys *authorized_keys;  /* taken on success */
+  wr_policy *policy;             /* taken on success */
+  bool forwarding;               /* false: control channels only */
+  bool gateway_ports;
+  bool authorize;                /* ask on_authorize */
+  uint64_t login_grace_ms;       /* 0: 30 s */
+  uint64_t keepalive_ms;         /* 0: 15 s */
+  uint32_t max_auth_attempts;    /* 0: 10 */
+  uint32_t max_startups;         /* unauthenticated; 0: 1000 */
+  uint32_t max_sessions;         /* 0: 10000 */
+  uint32_t max_channels;         /* per session; 0: 1000 */
+  uint32_t max_connections_per_ip; /* 0: no limit */
+  uint64_t rekey_bytes;          /* tests */
+} wr_server_opts;
+
+/* Listens nowhere yet. 0 or an error (nothing was taken). Logs go to the
+   context's log. */
+WR_NODISCARD int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts,
+                               wr_server **out);
+void *wr_server_user(const wr_server *s);
+/* Adds a listener; bound gets the address. The system's error or 0. */
+WR_NODISCARD int wr_server_listen(wr_server *s, const char *host, uint16_t port,
+                                  struct sockaddr_storage *bound);
+/* Serves SSH on a link of the caller's. remote_address: for limits and the log,
+   "" if there is none; transport: a literal. The link is taken, unless an error
+   is returned. */
+WR_NODISCARD int wr_server_accept(wr_server *s, wr_link *link,
+                                  const char *remote_address,
+                                  const char *transport, uint32_t *session_id);
+/* Answers on_authorize; unknown ids are ignored (it may have gone). */
+void wr_server_authorize(wr_server *s, uint32_t session_id, bool accepted);
+/* Stops listening, tells the peers, gives channels drain_ms to end, then ends
+   what is left; on_close follows. Called again: ends at once. */
+void wr_server_close(wr_server *s, uint64_t drain_ms);
+/* Opens a channel to a client that accepts `name`. WR_ECHANNEL_UNKNOWN if it
+   does not or the session is not there. */
+WR_NODISCARD int wr_server_open(wr_server *s, uint32_t session_id,
+                                const char *name, wr_opening_cb cb, void *user,
+                                wr_opening **out);
+/* Puts new ones in force (either may be NULL: unchanged); both are taken. What
+   is under way is judged again: a session whose key no longer stands there
+   ends, a dial or listener that is no longer allowed ends. */
+void wr_server_reload(wr_server *s, wr_authkeys *keys, wr_policy *policy);
+
+typedef struct wr_server_session_info {
+  uint32_t session_id;
+  char user[256];
+  char fingerprint[WR_FINGERPRINT_MAX];
+  char remote_address[WR_ADDR_TEXT_MAX];
+  const char *transport;
+  bool authenticated;
+  uint64_t since_ms;          /* duration so far */
+  uint32_t channels;
+  uint64_t bytes_in, bytes_out;
+} wr_server_session_info;
+/* Walks all sessions: *cursor starts at 0; false at the end. */
+bool wr_server_next_session(const wr_server *s, size_t *cursor,
+                            wr_server_session_info *info);
+bool wr_server_session(const wr_server *s, uint32_t session_id,
+                       wr_server_session_info *info);
+/* Ends one session with a disconnect message. */
+void wr_server_end_session(wr_server *s, uint32_t session_id);
+
+typedef struct wr_server_stats {
+  uint32_t sessions, startups, channels, remote_forwards;
+  uint64_t connections, rejected;            /* ever */
+  uint64_t auth_accepted, auth_rejected;
+  uint64_t channels_opened, channels_refused;
+  uint64_t bytes_in, bytes_out;              /* on all carriers */
+} wr_server_stats;
+void wr_server_get_stats(const wr_server *s, wr_server_stats *stats);
+
+#endif /* !defined(WR_APP_SERVER_H) */

@@ -1,0 +1,105 @@
+#ifndef WR_APP_TUNNEL_H
+#define WR_APP_TUNNEL_H
+
+#include "proxy/local.h"
+#include "proxy/target.h"
+#include "ssh/session.h"
+
+/* The client's side: a handle that outlives single sessions. It owns the local
+   listeners and knows the remote forwards; sessions come and go beneath it.
+   When to connect again is decided above (each try may need the application: a
+   stream factory, a host key decision, a key file read again). */
+typedef struct wr_tunnel wr_tunnel;
+
+/* A remote forward of the tunnel's. It is asked for in every new session. */
+typedef struct wr_remote_forward wr_remote_forward;
+
+typedef struct wr_tunnel_handler {
+  /* Of the connect that is under way; answer with wr_tunnel_verdict(). */
+  void (*on_host_key)(wr_tunnel *t, wr_slice blob);
+  /* Logged in. The remote forwards have been asked for. */
+  void (*on_up)(wr_tunnel *t);
+  /* The connect failed or the session ended; connect again or not. status is a
+     WR_E or libuv error, never 0 unless wr_tunnel_disconnect() asked for it.
+     was_up: on_up had come. orderly: the peer said goodbye (SSH_MSG_DISCONNECT
+     by application, or a clean end of the stream). phase: "dial", "kex", … as
+     interface.md names them. */
+  void (*on_down)(wr_tunnel *t, int status, const char *phase, bool was_up,
+                  bool orderly);
+  /* A remote forward is in force (status 0, port is the bound one) or was
+     refused in this session. */
+  void (*on_remote)(wr_tunnel *t, wr_remote_forward *f, int status,
+                    uint16_t port);
+  /* A channel for a remote forward without a target of its own, or for a name
+     asked for with wr_tunnel_accept_name(): the callee owns the link. */
+  void (*on_stream)(wr_tunnel *t, wr_remote_forward *f, wr_link *link,
+                    const wr_target *target);
+  void (*on_close)(wr_tunnel *t); /* last callback; the tunnel is gone */
+} wr_tunnel_handler;
+
+WR_NODISCARD int wr_tunnel_new(wr_ctx *ctx, const wr_tunnel_handler *handler,
+                               void *user, wr_tunnel **out);
+void *wr_tunnel_user(const wr_tunnel *t);
+/* Ends session, listeners and forwards; on_close comes when all is gone.
+   orderly: says goodbye first. */
+void wr_tunnel_close(wr_tunnel *t, bool orderly);
+
+typedef struct wr_tunnel_connect_opts {
+  const char *host;        /* dialled by TCP; or */
+  uint16_t port;
+  wr_link *link;           /* an open link, taken on success of the call */
+  const char *user;
+  wr_key *const *identities;
+  size_t n_identities;
+  const char *host_key_types; /* NULL: default order */
+  uint64_t keepalive_ms;   /* 0: default */
+  uint64_t connect_timeout_ms; /* dial to on_up; 0: 30 s */
+  const uint8_t *instance; /* 16 bytes: sent as instance@wraith; may be NULL */
+  const char *ciphers;     /* NULL: default; tests and benchmarks */
+  uint64_t rekey_bytes;
+} wr_tunnel_connect_opts;
+
+/* One try: exactly one on_down follows, sooner or later (or on_close). Only
+   while none is under way (WR_EBUSY). Strings are copied. */
+WR_NODISCARD int wr_tunnel_connect(wr_tunnel *t,
+                                   const wr_tunnel_connect_opts *opts);
+void wr_tunnel_verdict(wr_tunnel *t, int status);
+/* Ends the session that is up or under way; on_down(0) follows. */
+void wr_tunnel_disconnect(wr_tunnel *t);
+bool wr_tunnel_is_up(const wr_tunnel *t);
+/* NULL while none is up. */
+wr_ssh *wr_tunnel_session(wr_tunnel *t);
+/* The address of the server as it was dialled; false if there is none. */
+bool wr_tunnel_peer(wr_tunnel *t, struct sockaddr_storage *ss);
+
+/* As wr_ssh_open() on the session that is up; else WR_ETUNNEL_DOWN. */
+WR_NODISCARD int wr_tunnel_open(wr_tunnel *t, const wr_target *target,
+                                wr_opening_cb cb, void *user,
+                                wr_opening **out);
+/* A local listener that lives as long as the tunnel or until closed. */
+WR_NODISCARD int wr_tunnel_listen(wr_tunnel *t, const wr_local_opts *opts,
+                                  wr_local **out);
+void wr_tunnel_unlisten(wr_tunnel *t, wr_local *l,
+                        void (*on_closed)(void *user), void *user);
+
+/* Asks for a remote forward now (if up) and in every later session. target
+   NULL: its channels go to on_stream. bind.host of "wraith-…": a reserved name.
+   on_remote tells the outcome. */
+WR_NODISCARD int wr_tunnel_remote_add(wr_tunnel *t, const wr_endpoint *bind,
+                                      const wr_endpoint *target, void *user,
+                                      wr_remote_forward **out);
+/* Cancels it; it is gone at once. */
+void wr_tunnel_remote_remove(wr_tunnel *t, wr_remote_forward *f);
+void *wr_remote_forward_user(const wr_remote_forward *f);
+uint32_t wr_remote_forward_connections(const wr_remote_forward *f);
+
+/* What lasts over sessions. */
+typedef struct wr_tunnel_stats {
+  uint64_t bytes_in, bytes_out; /* on the carriers of all sessions */
+  uint64_t channels_opened, channels_failed;
+  uint32_t channels;
+  uint32_t rtt_us;
+} wr_tunnel_stats;
+void wr_tunnel_get_stats(const wr_tunnel *t, wr_tunnel_stats *stats);
+
+#endif /* !defined(WR_APP_TUNNEL_H) */
