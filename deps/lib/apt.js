@@ -1,0 +1,223 @@
+'use strict';
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { execFile } = require('node:child_process');
+const { DepsError } = require('./errors');
+const { runStatus, toolEnv } = require('./run');
+const { upstream, rangeProblem } = require('./version');
+
+// Fetches source packages with a scratch apt configuration: own list of
+// suites, own index files, own cache, and none of the machine's hooks. Proxy
+// and Acquire settings are inherited, because apt reads the machine's
+// configuration first and ours (-c) after it. apt checks the signature of the
+// index and the hash of the file.
+
+/** The deb822 stanza of one suite. */
+function sourcesText({ uri, options }, suite) {
+  const lines = [
+    'Types: deb-src',
+    `URIs: ${uri}`,
+    `Suites: ${suite}`,
+    'Components: main',
+  ];
+  for (const [name, value] of Object.entries(options)) {
+    lines.push(`${name}: ${value}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function configText(dir, isRoot) {
+  const lines = [
+    `Dir::Etc::SourceList "${dir}/none";`,
+    `Dir::Etc::SourceParts "${dir}/sources.d";`,
+    `Dir::State::Lists "${dir}/lists";`,
+    `Dir::Cache "${dir}/cache";`,
+    'Acquire::Languages "none";',
+    'Acquire::Retries "2";',
+    'Acquire::http::Timeout "60";',
+    '#clear APT::Update::Pre-Invoke;',
+    '#clear APT::Update::Post-Invoke;',
+    '#clear APT::Update::Post-Invoke-Success;',
+  ];
+  // apt would fetch as the user _apt, who cannot write into our cache.
+  if (isRoot) lines.push('APT::Sandbox::User "root";');
+  return `${lines.join('\n')}\n`;
+}
+
+/** Writes the scratch configuration of one suite; returns its directory. */
+function writeScratch(root, archive, suite) {
+  const dir = path.join(root, suite);
+  fs.rmSync(dir, { recursive: true, force: true });
+  for (const sub of ['sources.d', 'lists/partial', 'cache']) {
+    fs.mkdirSync(path.join(dir, sub), { recursive: true });
+  }
+  fs.writeFileSync(
+    path.join(dir, 'sources.d', 'wraith.sources'),
+    sourcesText(archive, suite),
+  );
+  const isRoot = !process.getuid || process.getuid() === 0;
+  fs.writeFileSync(path.join(dir, 'apt.conf'), configText(dir, isRoot));
+  return dir;
+}
+
+/** The `E:` lines of apt since `from`, in one line. */
+function aptErrors(log, from) {
+  const text = fs.readFileSync(log, 'utf8').slice(from);
+  const lines = text.split('\n').filter((line) => line.startsWith('E: '));
+  return lines.map((line) => line.slice(3)).join(' ') || 'apt-get failed';
+}
+
+function logSize(log) {
+  return fs.existsSync(log) ? fs.readFileSync(log, 'utf8').length : 0;
+}
+
+// A third party that calls its suites like Debian's is not Debian.
+function isDebian(dir) {
+  const lists = path.join(dir, 'lists');
+  const release = fs
+    .readdirSync(lists)
+    .filter((name) => /_(In)?Release$/.test(name))
+    .map((name) => fs.readFileSync(path.join(lists, name), 'utf8'));
+  return release.every((text) => /^Origin: Debian( Backports)?$/m.test(text));
+}
+
+async function aptUpdate(dir, log) {
+  const from = logSize(log);
+  const args = ['-c', path.join(dir, 'apt.conf'), '-q', 'update'];
+  const status = await runStatus('apt-get', args, { cwd: dir, log });
+  if (status !== 0) return aptErrors(log, from);
+  if (!isDebian(dir)) return 'this is not the Debian archive';
+  return null;
+}
+
+/** Files that apt-get would fetch, from the output of --print-uris. */
+function parseUris(text) {
+  const found = [];
+  for (const line of text.split('\n')) {
+    const match = line.match(
+      /^'[^']+' (([a-z0-9+.-]+)_([^_\s]+)\.orig\.tar\.[a-z0-9]+) (\d+)(?: (\w+):(\w+))?/,
+    );
+    if (!match) continue;
+    found.push({
+      file: match[1],
+      version: upstream(match[3]),
+      size: Number(match[4]),
+      sha256: match[5] === 'SHA256' ? match[6] : null,
+    });
+  }
+  return found;
+}
+
+function sourceArgs(dir, name, suite, ...extra) {
+  return [
+    '-c',
+    path.join(dir, 'apt.conf'),
+    '-q',
+    'source',
+    ...extra,
+    '--only-source',
+    '--download-only',
+    '--tar-only',
+    `${name}/${suite}`,
+  ];
+}
+
+/** What the suite's index says about a package, or a problem. */
+function ask(dir, name, suite) {
+  const args = sourceArgs(dir, name, suite, '--print-uris');
+  return new Promise((resolve) => {
+    execFile(
+      'apt-get',
+      args,
+      { cwd: dir, env: toolEnv() },
+      (err, out, text) => {
+        const [offer] = err ? [] : parseUris(out);
+        if (offer) return resolve({ offer });
+        const reason = text.match(/^E: (.*)$/m);
+        resolve({ problem: reason ? reason[1] : 'no such source package' });
+      },
+    );
+  });
+}
+
+async function download(dir, pkg, suite, into, log) {
+  const from = logSize(log);
+  const args = sourceArgs(dir, pkg.name, suite);
+  const status = await runStatus('apt-get', args, { cwd: into, log });
+  return status === 0 ? null : aptErrors(log, from);
+}
+
+/**
+ * Fetches packages from one archive. Index files are read once per suite and
+ * run, and only of suites that are asked for.
+ */
+class Archive {
+  #archive;
+  #root;
+  #log;
+  #suites = new Map();
+
+  constructor(archive, root, log) {
+    this.#archive = archive;
+    this.#root = root;
+    this.#log = log;
+  }
+
+  async #open(suite) {
+    if (!this.#suites.has(suite)) {
+      const dir = writeScratch(this.#root, this.#archive, suite);
+      const problem = await aptUpdate(dir, this.#log);
+      this.#suites.set(suite, { dir, problem });
+    }
+    return this.#suites.get(suite);
+  }
+
+  /** Resolves to `{ source }` or `{ problem }`; `into` is an empty directory. */
+  async fetch(pkg, suite, into) {
+    const { dir, problem } = await this.#open(suite);
+    if (problem) return { problem };
+    const answer = await ask(dir, pkg.name, suite);
+    if (answer.problem) return answer;
+    const { offer } = answer;
+    const wrong = rangeProblem(offer.version, pkg);
+    if (wrong) return { problem: `${offer.version} is ${wrong}` };
+    const failed = await download(dir, pkg, suite, into, this.#log);
+    if (failed) return { problem: `${offer.version}: ${failed}` };
+    if (!fs.existsSync(path.join(into, offer.file))) {
+      return { problem: `${offer.version}: ${offer.file} did not arrive` };
+    }
+    return { source: { ...offer, suite } };
+  }
+}
+
+/**
+ * Tries archives and suites in order; resolves to the first source in range.
+ * `archives` are objects with a fetch() like Archive's.
+ */
+async function fetchFirst(archives, pkg, into, onProblem) {
+  for (const archive of archives) {
+    for (const suite of pkg.suites) {
+      const { source, problem } = await archive.fetch(pkg, suite, into);
+      if (source) return source;
+      onProblem(suite, problem);
+    }
+  }
+  return null;
+}
+
+function requireApt(findProgram) {
+  if (findProgram('apt-get')) return;
+  throw new DepsError(
+    'apt-get was not found, so the sources cannot be fetched as Debian source packages. Put the release tarballs of openssl, libssh, ngtcp2 and nghttp3 into a directory and set WRAITH_DEPS_SRC to it.',
+  );
+}
+
+module.exports = {
+  sourcesText,
+  configText,
+  parseUris,
+  Archive,
+  fetchFirst,
+  requireApt,
+};
