@@ -12,12 +12,13 @@
       'sources': ['<!@(node scripts/sources.js all)'],
       # Prepended: node-gyp puts Node's own headers first, and these contain
       # another OpenSSL than the one linked here.
-      'include_dirs+': ['csrc', '<@(wraith_deps_include_dirs)'],
+      'include_dirs+': ['csrc', 'build/deps', '<@(wraith_deps_include_dirs)'],
       'libraries': ['<@(wraith_deps_libraries)'],
       'defines': [
         '_GNU_SOURCE',
         'NAPI_VERSION=9',
         'NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED',
+        '<@(wraith_deps_defines)',
       ],
       'cflags!': ['-Wno-unused-parameter'],
       'cflags': [

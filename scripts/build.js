@@ -7,7 +7,7 @@ const path = require('node:path');
 const { parseArgs } = require('node:util');
 const paths = require('./util/paths.js');
 const tools = require('./util/tools.js');
-const { Failure, must, say, start, isCI } = require('./util/proc.js');
+const { Failure, run, must, say, start, isCI } = require('./util/proc.js');
 const { sourceHash } = require('./source-hash.js');
 
 const variants = ['release', 'sanitize'];
@@ -24,13 +24,12 @@ function nodeDir(execPath = process.execPath) {
   );
 }
 
+// deps/build.js says itself what went wrong and what to install.
 async function buildDeps(variant) {
   const script = paths.at('deps', 'build.js');
-  await must('building the libraries', process.execPath, [
-    script,
-    '--variant',
-    variant,
-  ]);
+  const args = [script, '--variant', variant];
+  const { code } = await run(process.execPath, args, { inherit: true });
+  if (code !== 0) throw new Failure('the libraries could not be built');
 }
 
 // node-gyp always builds into ./build, so every other variant gets a folder
@@ -38,33 +37,32 @@ async function buildDeps(variant) {
 function projectDir(variant) {
   if (variant === 'release') return paths.root;
   const dir = path.join(paths.build, variant);
-  fs.mkdirSync(dir, { recursive: true });
-  for (const name of ['binding.gyp', 'csrc', 'scripts', 'deps']) {
-    fs.rmSync(path.join(dir, name), { force: true });
-    fs.symlinkSync(paths.at(name), path.join(dir, name));
+  const deps = path.join(dir, 'build', 'deps');
+  fs.mkdirSync(deps, { recursive: true });
+  for (const name of ['binding.gyp', 'csrc', 'scripts', 'package.json']) {
+    link(paths.at(name), path.join(dir, name));
   }
+  const own = paths.at('build', 'deps');
+  link(path.join(own, `${variant}.gypi`), path.join(deps, 'config.gypi'));
+  link(path.join(own, 'versions.h'), path.join(deps, 'versions.h'));
   return dir;
 }
 
-function gypArgs(variant, dir) {
-  const nodeGyp = require.resolve('node-gyp/bin/node-gyp.js');
+function link(target, file) {
+  fs.rmSync(file, { force: true });
+  fs.symlinkSync(target, file);
+}
+
+// Two calls: what follows `--` would otherwise go to make as well.
+function gypCalls(variant, dir) {
   const jobs = String(os.availableParallelism());
   const werror = isCI() || process.env.WRAITH_WERROR === '1' ? 1 : 0;
+  const common = ['--directory', dir, '--nodedir', nodeDir()];
+  common.push('--loglevel', 'warn');
+  const defines = [`-Dwraith_variant=${variant}`, `-Dwraith_werror=${werror}`];
   return [
-    nodeGyp,
-    'configure',
-    'build',
-    '--directory',
-    dir,
-    '--nodedir',
-    nodeDir(),
-    '--jobs',
-    jobs,
-    '--loglevel',
-    'warn',
-    '--',
-    `-Dwraith_variant=${variant}`,
-    `-Dwraith_werror=${werror}`,
+    ['configure', ...common, '--', ...defines],
+    ['build', ...common, '--jobs', jobs],
   ];
 }
 
@@ -84,13 +82,15 @@ async function build({ variant = 'release', verbose = false } = {}) {
   await buildDeps(variant);
   say(`building the addon (${variant})`);
   const hash = sourceHash();
-  const args = gypArgs(variant, projectDir(variant));
-  if (verbose) args.splice(2, 0, '--verbose');
-  fs.rmSync(paths.stamp, { force: true });
-  await must('building the addon', process.execPath, args, {
-    env: gypEnv(),
-    quiet: !verbose,
-  });
+  if (variant === 'release') fs.rmSync(paths.stamp, { force: true });
+  const nodeGyp = require.resolve('node-gyp/bin/node-gyp.js');
+  for (const args of gypCalls(variant, projectDir(variant))) {
+    if (verbose) args.splice(1, 0, '--verbose');
+    await must('building the addon', process.execPath, [nodeGyp, ...args], {
+      env: gypEnv(),
+      quiet: !verbose,
+    });
+  }
   const addon = paths.addon(variant);
   if (variant === 'release') fs.writeFileSync(paths.stamp, `${hash}\n`);
   const seconds = ((Date.now() - began) / 1000).toFixed(1);

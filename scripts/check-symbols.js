@@ -21,7 +21,8 @@ const libraries = [
 ];
 
 // Put in by the compiler; weak, and nothing defines them.
-const toolchain = /^(__gmon_start__|_ITM_(de)?registerTMCloneTable)$/;
+const toolchain =
+  /^(__gmon_start__|__cxa_finalize|_ITM_(de)?registerTMCloneTable)$/;
 const host = /^(napi_|node_api_|uv_)[a-z0-9_]+$/;
 
 function parseSymbols(text) {
@@ -85,19 +86,19 @@ function inspect(file) {
 function check(file) {
   const found = inspect(file);
   const problems = [];
-  const say2 = (what, list) => {
+  const complain = (what, list) => {
     if (list.length > 0) problems.push(`${what}: ${list.join(' ')}`);
   };
-  say2('undefined, and neither N-API, libuv nor libc', found.foreign);
-  say2(
+  complain('undefined, and neither N-API, libuv nor libc', found.foreign);
+  complain(
     'exported, and no entry point',
     found.exported.filter((name) => !entryPoints.includes(name)),
   );
-  say2(
+  complain(
     'entry points that are not exported',
     entryPoints.filter((name) => !found.exported.includes(name)),
   );
-  say2(
+  complain(
     'needs libraries other than libc',
     found.needed.filter((name) => !libraries.some((l) => l.test(name))),
   );

@@ -29,14 +29,15 @@ function which(name, extra = []) {
 }
 
 // Resolves { code, signal, out }. Output goes to the terminal unless `quiet`;
-// `onLine` sees every line of stdout.
+// `onLine` sees every line of stdout; with `inherit` nothing comes back.
 function run(file, args, options = {}) {
-  const { quiet, onLine, input, ...spawnOptions } = options;
+  const { quiet, onLine, inherit, ...spawnOptions } = options;
+  const stderr = quiet ? 'pipe' : 'inherit';
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       cwd: root,
       ...spawnOptions,
-      stdio: ['ignore', 'pipe', quiet ? 'pipe' : 'inherit'],
+      stdio: inherit ? 'inherit' : ['ignore', 'pipe', stderr],
     });
     let out = '';
     let rest = '';
@@ -48,7 +49,7 @@ function run(file, args, options = {}) {
       rest = lines.pop();
       lines.forEach((line) => onLine(line));
     };
-    child.stdout.setEncoding('utf8').on('data', take);
+    child.stdout?.setEncoding('utf8').on('data', take);
     child.stderr?.setEncoding('utf8').on('data', (data) => (out += data));
     child.on('error', (err) =>
       reject(new Failure(`cannot run ${path.basename(file)}: ${err.message}`)),
@@ -64,9 +65,14 @@ function run(file, args, options = {}) {
 async function must(what, file, args, options = {}) {
   const result = await run(file, args, options);
   if (result.code === 0) return result;
-  if (options.quiet) process.stderr.write(tail(result.out, 60));
+  if (options.quiet) process.stderr.write(tail(useful(result.out), 60));
   const how = result.signal ?? `exit code ${result.code}`;
   throw new Failure(`${what} failed (${how})`);
+}
+
+// node-gyp ends with a dozen lines about itself.
+function useful(text) {
+  return text.replace(/^gyp (ERR!|info|verb).*\n/gm, '');
 }
 
 function tail(text, lines) {

@@ -18,8 +18,12 @@ const sanitizerEnv = {
 
 async function cmake(preset, { target } = {}) {
   await tools.ensure('addon', 'c', ...(preset === 'fuzz' ? ['fuzz'] : []));
-  const sanitized = preset === 'asan-ubsan' || preset === 'torture';
-  await buildDeps(sanitized ? 'sanitize' : 'release');
+  const variants = {
+    'asan-ubsan': 'sanitize',
+    torture: 'sanitize',
+    fuzz: 'fuzz',
+  };
+  await buildDeps(variants[preset] ?? 'release');
   const werror = process.env.CI || process.env.WRAITH_WERROR ? 'ON' : 'OFF';
   const configure = ['--preset', preset, `-DWRAITH_WERROR=${werror}`];
   const quiet = { quiet: true };
@@ -173,8 +177,8 @@ async function interopSanitized({ filter = [] } = {}) {
 
 async function sanitize(options) {
   const total = tap.emptyTotal();
-  tap.add(total, await c({ ...options, preset: 'asan-ubsan' }), 'sanitize');
-  tap.add(total, await interopSanitized(options), 'sanitize');
+  tap.add(total, await c({ ...options, preset: 'asan-ubsan' }), 'c');
+  tap.add(total, await interopSanitized(options), 'interop');
   return total;
 }
 
