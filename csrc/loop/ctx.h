@@ -30,8 +30,9 @@ typedef struct wr_task {
 /* What teardown walks: whatever holds handles, sessions or memory and is not
    owned by another such object. */
 typedef struct wr_obj {
-  wr_list node;                     /* private */
+  wr_list node;                      /* private */
   void (*shutdown)(struct wr_obj *); /* close now, no waiting for peers */
+  void (*goodbye)(struct wr_obj *);  /* wr_ctx_say_goodbye(); may be NULL */
 } wr_obj;
 
 #define WR_SCRATCH_SIZE ((size_t)256 * 1024)
@@ -54,6 +55,7 @@ struct wr_ctx {
 
   /* private */
   uint64_t fake_now_ms; /* 0: the loop's clock counts */
+  /* Tests: instead of the system's clock (gets ctx->user) and randomness. */
   int64_t (*wall_ms)(void *data);
   int (*rand)(void *data, uint8_t *dst, size_t len);
   void *rand_data;
@@ -61,13 +63,16 @@ struct wr_ctx {
   wr_list flushes;
   wr_list objects;
   struct wr_timer *timers; /* root of a pairing heap */
+  uint64_t timer_seq;      /* start order, for timers due at the same time */
+  uint64_t armed_ms;       /* when the uv_timer fires; 0: it is stopped */
   struct wr_resolver *resolver;
   size_t holds;
+  bool in_turn; /* the end of a turn is running */
   uv_prepare_t prepare;
   uv_check_t check;
-  uv_idle_t idle;    /* started while tasks are left over */
-  uv_timer_t timer;  /* for the root of the heap */
-  uv_async_t hold;   /* keeps the loop alive while holds > 0 */
+  uv_idle_t idle;   /* started while tasks are left over */
+  uv_timer_t timer; /* for the root of the heap */
+  uv_async_t hold;  /* keeps the loop alive while holds > 0 */
   void (*on_closed)(wr_ctx *ctx);
 };
 
@@ -78,7 +83,8 @@ WR_NODISCARD int wr_ctx_init(wr_ctx *ctx, uv_loop_t *loop);
    calls on_closed when libuv holds nothing of ours any more; then the ctx may
    be freed. Call once. */
 void wr_ctx_close(wr_ctx *ctx, void (*on_closed)(wr_ctx *ctx));
-/* Sends what sessions can say in one try (process exit); nothing is closed. */
+/* Sends what sessions can say in one try (process exit): every object's
+   goodbye, then the flushes. Nothing is closed, nobody is called. */
 void wr_ctx_say_goodbye(wr_ctx *ctx);
 
 /* Milliseconds of a monotonic clock; the same during one callback. */
@@ -89,6 +95,7 @@ uint64_t wr_ctx_hrtime(const wr_ctx *ctx);
 int64_t wr_ctx_wall(const wr_ctx *ctx);
 /* 0 or an error; never short. */
 WR_NODISCARD int wr_ctx_rand(wr_ctx *ctx, void *dst, size_t len);
+/* For seeds and jitter, not for secrets: it cannot report a failure. */
 uint64_t wr_ctx_rand64(wr_ctx *ctx);
 
 void wr_task_init(wr_task *task, void (*run)(wr_task *task));

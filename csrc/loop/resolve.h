@@ -8,6 +8,7 @@
    them), a bounded queue, a time limit that includes the wait. */
 #define WR_RESOLVE_MAX_ACTIVE 2
 #define WR_RESOLVE_MAX_QUEUED 1024
+#define WR_RESOLVE_MAX_PER_OWNER 256 /* one owner's share of the queue */
 #define WR_RESOLVE_MAX_ADDRS 16
 #define WR_RESOLVE_TIMEOUT_MS 10000
 
@@ -21,20 +22,21 @@ typedef void (*wr_resolve_cb)(wr_resolve *r, int status,
 
 struct wr_resolve {
   /* private */
-  wr_list node;
-  const void *owner;
-  wr_resolve_cb cb;
+  wr_ctx *ctx;
+  wr_resolve_cb cb;           /* NULL: idle */
   struct wr_resolve_job *job; /* lives on after a cancel, to the thread's end */
   wr_timer timer;
+  wr_task task;                 /* answers that need no thread */
+  int status;                   /* what the task reports */
+  struct sockaddr_storage addr; /* of an address in text */
 };
 
 /* owner: whose turn it takes in the round robin (a session). host: a name or an
-   address in text, at most 255 bytes, copied. 0, WR_EBUSY (queue full),
-   WR_ENOMEM, WR_EINVAL. The wr_resolve must stay until the callback or
+   address in text, at most 255 bytes, copied. 0, WR_EBUSY (the queue or the
+   owner's share of it is full), WR_ENOMEM, WR_EINVAL. The wr_resolve must stay until the callback or
    wr_resolve_cancel. */
-WR_NODISCARD int wr_resolve_start(wr_ctx *ctx, wr_resolve *r,
-                                  const void *owner, const char *host,
-                                  wr_resolve_cb cb);
+WR_NODISCARD int wr_resolve_start(wr_ctx *ctx, wr_resolve *r, const void *owner,
+                                  const char *host, wr_resolve_cb cb);
 /* The callback will not be called. Does nothing on an idle one. */
 void wr_resolve_cancel(wr_resolve *r);
 

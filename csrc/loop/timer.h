@@ -8,6 +8,7 @@
 typedef struct wr_timer {
   /* private */
   uint64_t due_ms;
+  uint64_t seq; /* of the start, so that equal times fire in that order */
   void (*cb)(struct wr_timer *timer);
   wr_ctx *ctx;
   struct wr_timer *child;
@@ -15,8 +16,7 @@ typedef struct wr_timer {
   struct wr_timer *prev; /* parent or left sibling; self when in no heap */
 } wr_timer;
 
-void wr_timer_init(wr_timer *timer, wr_ctx *ctx,
-                   void (*cb)(wr_timer *timer));
+void wr_timer_init(wr_timer *timer, wr_ctx *ctx, void (*cb)(wr_timer *timer));
 /* (Re)starts it. It fires once, not before delay_ms milliseconds. */
 void wr_timer_start(wr_timer *timer, uint64_t delay_ms);
 void wr_timer_stop(wr_timer *timer);
