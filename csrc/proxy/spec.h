@@ -16,12 +16,15 @@ typedef struct wr_endpoint {
 } wr_endpoint;
 
 typedef struct wr_forward_spec {
-  wr_endpoint bind; /* host "" where none was given: the default */
+  /* host "" where none was given: the default. "*" for all addresses, also for
+     an address that was given as nothing (":80:host:80"). */
+  wr_endpoint bind;
   bool bind_given;
   wr_endpoint target;
 } wr_forward_spec;
 
-/* remote: port 0 is allowed for bind. 0 or WR_ESPEC; *why then is a fixed text
+/* remote: port 0 is allowed for bind, and a reserved name with port 0 may be
+   listened on; without a target (reverse SOCKS) it is refused. 0 or WR_ESPEC; *why then is a fixed text
    that says what is wrong ("the port is not a number from 1 to 65535"). */
 WR_NODISCARD int wr_forward_spec_parse(const char *text, bool remote,
                                        wr_forward_spec *out, const char **why);
