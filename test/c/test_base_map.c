@@ -207,6 +207,23 @@ TEST(the_table_stays_small_while_entries_come_and_go) {
     most = WR_MAX(most, mem.live_bytes);
   }
   OK(most < 2000, "at most %zu bytes for ten entries", most);
+  OK(mem.total < 101500, "allocations: %d", (int)mem.total);
+  wr_map_free(map);
+}
+
+/* One allocation per entry, and a few for the table. */
+TEST(the_table_is_seldom_built_anew) {
+  wr_map *map = wr_map_new(&mem, 8, 100000);
+  MUST(map != NULL);
+  for (uint32_t i = 0; i < 10000; i++) {
+    MUST(wr_map_set(map, &i, sizeof(i), &values[0]) == 0);
+    MUST(wr_map_remove(map, &i, sizeof(i)) == &values[0]);
+  }
+  EQ_UINT(mem.total, 10002);
+  for (uint32_t i = 0; i < 10000; i++) {
+    MUST(wr_map_set(map, &i, sizeof(i), &values[0]) == 0);
+  }
+  OK(mem.total < 20020, "allocations: %d", (int)mem.total);
   wr_map_free(map);
 }
 

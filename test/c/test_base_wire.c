@@ -180,12 +180,12 @@ TEST(base64_of_all_digits) {
 
 TEST(base64_decoding_is_strict) {
   static const char *const bad[] = {
-      "Z",      "Zg=",   "Zg===", "=",       "==",       "====",
-      "Z===",   "Zm9vY", "Zm9v=", "Zm9v==",  "Zm8==",    "Zm8=\n",
-      "Zm9v\n", " Zm9v", "Zm 9v", "Zm9vZg=", "Zg==Zg==", "Zm=v",
-      "Z=9v",   "=m9v",  "Zm9-",  "Zm9_",    "Zm9\x80",  "Zh==",
-      "Zh",     "Zm9=",  "Zm9",   "Zp==",    "Zm9v*",    "A@AA",
-      "A[AA",   "A`AA",  "A{AA",  "A:AA",    "A.AA",     "A,AA",
+      "Z",     "Zg=",     "Zg===",    "=",     "==",     "====",   "Z===",
+      "Zm9vY", "Zm9v=",   "Zm9v==",   "Zm8==", "Zm8=\n", "Zm9v\n", " Zm9v",
+      "Zm 9v", "Zm9vZg=", "Zg==Zg==", "Zm=v",  "Z=9v",   "=m9v",   "Zm9-",
+      "Zm9_",  "Zm9\x80", "Zh==",     "Zh",    "Zm9=",   "Zm9",    "Zp==",
+      "Zm9v*", "A@AA",    "A[AA",     "A`AA",  "A{AA",   "A:AA",   "A.AA",
+      "A,AA",  "A",       "AAAAA",    "A===",  "AA=A",   "AA=",    "AAA==",
   };
   uint8_t out[64];
   for (size_t i = 0; i < WR_COUNTOF(bad); i++) {
