@@ -21,12 +21,20 @@ const below = {
 
 // Which files may include a third-party header (by the start of their path).
 const thirdParty = [
-  [/^uv\.h$|^uv\//, ['loop/', 'net/', 'quic/', 'napi/']],
+  // For its error codes; calls are another matter, see below.
+  [
+    /^uv\.h$|^uv\//,
+    ['loop/', 'net/', 'quic/', 'ssh/', 'iroh/', 'proxy/', 'app/', 'napi/'],
+  ],
   [/^libssh\//, ['ssh/']],
   [/^openssl\//, ['ssh/', 'quic/', 'net/tls']],
   [/^(ngtcp2|nghttp3)\//, ['quic/']],
   [/^(node_api|js_native_api)(_types)?\.h$/, ['napi/']],
 ];
+
+// libuv is called in these layers only; all others go through loop/ and net/.
+const callsUv = new Set(['loop', 'net', 'quic', 'napi']);
+const uvCall = /(?<!\w)(uv_(?!strerror|err_name)[a-z0-9_]+)\s*\(/;
 
 const c11 = new Set(
   (
@@ -72,6 +80,12 @@ function checkFile(file, text, exists) {
   if (!(layer in below)) return [`${file}: ${layer}/ is not a layer`];
   const problems = [];
   text.split('\n').forEach((line, i) => {
+    const call = !callsUv.has(layer) && uvCall.exec(line);
+    if (call) {
+      problems.push(
+        `csrc/${file}:${i + 1}: ${layer}/ may not call ${call[1]}()`,
+      );
+    }
     const m = /^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>|(\S.*))/.exec(line);
     if (!m) return;
     const why = m[1]
