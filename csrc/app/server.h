@@ -34,6 +34,7 @@ typedef struct wr_server_handler {
 typedef struct wr_server_opts {
   const wr_server_handler *handler;
   void *user;
+  wr_log log;                    /* copied; where this server's records go */
   wr_key *host_key;              /* referenced */
   wr_authkeys *authorized_keys;  /* taken on success */
   wr_policy *policy;             /* taken on success */
@@ -50,8 +51,7 @@ typedef struct wr_server_opts {
   uint64_t rekey_bytes;          /* tests */
 } wr_server_opts;
 
-/* Listens nowhere yet. 0 or an error (nothing was taken). Logs go to the
-   context's log. */
+/* Listens nowhere yet. 0 or an error (nothing was taken). */
 WR_NODISCARD int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts,
                                wr_server **out);
 void *wr_server_user(const wr_server *s);
