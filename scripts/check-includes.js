@@ -32,9 +32,10 @@ const thirdParty = [
   [/^(node_api|js_native_api)(_types)?\.h$/, ['napi/']],
 ];
 
-// libuv is called in these layers only; all others go through loop/ and net/.
+// libuv is called in these layers only; all others go through loop/ and net/,
+// but for work on its thread pool (key decryption).
 const callsUv = new Set(['loop', 'net', 'quic', 'napi']);
-const uvCall = /(?<!\w)(uv_(?!strerror|err_name)[a-z0-9_]+)\s*\(/;
+const uvCall = /(?<!\w)(uv_(?!strerror|err_name|queue_work|cancel)[a-z0-9_]+)\s*\(/;
 
 const c11 = new Set(
   (
