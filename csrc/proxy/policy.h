@@ -14,8 +14,11 @@
    Names are compared without case and trailing dot; addresses after
    normalising (net/addr.h). Address and group rules apply to what a name
    resolves to: each address is judged by itself, and only an allowed one may be
-   dialled. Unix sockets are refused unless a rule names them, and so are listen
-   requests for ports below 1024. */
+   dialled. A reserved name is no host: it is denied here, and judged by
+   wr_policy_reserved(). Unix sockets are refused unless a rule names them, and so
+   are listen requests for ports below 1024. IPv6 with a port is bracketed
+   ("[::1]:80", "[fd00::/8]:80"); wraith-name and unix:/path may be globs ('*'
+   and '?' within one part of a path, "**" over all). */
 typedef struct wr_policy wr_policy;
 
 typedef enum wr_verdict {
@@ -40,8 +43,9 @@ bool wr_policy_address(const wr_policy *p, const char *host, uint16_t port,
 bool wr_policy_unix(const wr_policy *p, const char *path);
 /* name: lower case, as wr_reserved_name() writes it. */
 bool wr_policy_reserved(const wr_policy *p, const char *name);
-/* Whether a remote forward may listen there. loopback_only: not --gateway-ports.
-   An empty host and "localhost" mean loopback, "*" all addresses. */
+/* Whether a remote forward may listen there. An empty host and "localhost" mean
+   both loopback addresses, "*" (0.0.0.0 and :: as well) all addresses. Which
+   rules count: docs/decisions/policy-listen.md. */
 bool wr_policy_listen(const wr_policy *p, const char *host, uint16_t port);
 bool wr_policy_listen_unix(const wr_policy *p, const char *path);
 
