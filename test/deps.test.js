@@ -317,13 +317,13 @@ t.test('variants', async (t) => {
 });
 
 t.test('patches are found in order, and the headers they add', async (t) => {
-  const added =
-    '--- /dev/null\n+++ b/include/libssh/carrier.h\n@@ -0,0 +1 @@\n+x\n';
+  const added = (name) =>
+    `--- /dev/null\n+++ b/include/libssh/${name}\n@@ -0,0 +1 @@\n+x\n`;
   const dir = t.testdir({
     libssh: {
       '0002-b.patch':
         '--- a/include/libssh/priv.h\n+++ b/include/libssh/priv.h\n',
-      '0001-a.patch': added,
+      '0001-a.patch': added('carrier.h') + added('carrier_priv.h'),
       README: '',
     },
   });

@@ -47,7 +47,10 @@ function inspect(pkg) {
     }
     return version;
   });
-  if (versions.includes(null)) return { problems };
+  if (versions.includes(null)) {
+    // Installing it would not help; better said now than after that.
+    return { problems: problems.concat(carrierProblems(pkg, '/')) };
+  }
   const include =
     pkgConfig('--variable=includedir', pkg.pkgConfig[0]) || '/usr/include';
   const libdir = pkgConfig('--variable=libdir', pkg.pkgConfig[0]) || '/usr/lib';

@@ -82,13 +82,15 @@ async function applyPatches(pkg, source, patches, tree, log) {
   }
 }
 
-/** Headers that the patches add, such as libssh/carrier.h. */
+/** Headers for others that the patches add, such as libssh/carrier.h. */
 function addedHeaders(patches) {
   const found = new Set();
   for (const patch of patches) {
     const text = fs.readFileSync(patch.path, 'utf8');
     const added = /^--- \/dev\/null.*\n\+\+\+ [^/\s]+\/include\/(\S+\.h)/gm;
-    for (const match of text.matchAll(added)) found.add(match[1]);
+    for (const [, header] of text.matchAll(added)) {
+      if (!/_priv\.h$/.test(header)) found.add(header);
+    }
   }
   return [...found];
 }
