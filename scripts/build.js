@@ -7,7 +7,14 @@ const path = require('node:path');
 const { parseArgs } = require('node:util');
 const paths = require('./util/paths.js');
 const tools = require('./util/tools.js');
-const { Failure, run, must, say, start, isCI } = require('./util/proc.js');
+const {
+  Failure,
+  run,
+  mustLocked,
+  say,
+  start,
+  isCI,
+} = require('./util/proc.js');
 const { sourceHash } = require('./source-hash.js');
 
 const variants = ['release', 'sanitize'];
@@ -86,7 +93,8 @@ async function build({ variant = 'release', verbose = false } = {}) {
   const nodeGyp = require.resolve('node-gyp/bin/node-gyp.js');
   for (const args of gypCalls(variant, projectDir(variant))) {
     if (verbose) args.splice(1, 0, '--verbose');
-    await must('building the addon', process.execPath, [nodeGyp, ...args], {
+    const argv = [nodeGyp, ...args];
+    await mustLocked('addon', 'building the addon', process.execPath, argv, {
       env: gypEnv(),
       quiet: !verbose,
     });

@@ -35,7 +35,8 @@ const thirdParty = [
 // libuv is called in these layers only; all others go through loop/ and net/,
 // but for work on its thread pool (key decryption).
 const callsUv = new Set(['loop', 'net', 'quic', 'napi']);
-const uvCall = /(?<!\w)(uv_(?!strerror|err_name|queue_work|cancel)[a-z0-9_]+)\s*\(/;
+const uvCall =
+  /(?<!\w)(uv_(?!strerror|err_name|queue_work|cancel)[a-z0-9_]+)\s*\(/;
 
 const c11 = new Set(
   (

@@ -70,9 +70,18 @@ async function must(what, file, args, options = {}) {
   throw new Failure(`${what} failed (${how})`);
 }
 
-// node-gyp ends with a dozen lines about itself.
+// As must(), one at a time for each lock: two builds in one folder would
+// otherwise trip over each other.
+function mustLocked(lock, what, file, args, options = {}) {
+  const name = path.join(root, 'build', `.${lock}.lock`);
+  fs.mkdirSync(path.dirname(name), { recursive: true });
+  if (!which('flock')) return must(what, file, args, options);
+  return must(what, 'flock', [name, file, ...args], options);
+}
+
+// node-gyp ends with a dozen lines about itself, make counts what went well.
 function useful(text) {
-  return text.replace(/^gyp (ERR!|info|verb).*\n/gm, '');
+  return text.replace(/^(gyp (ERR!|info|verb)|\[ *\d+%\]|gmake).*\n/gm, '');
 }
 
 function tail(text, lines) {
@@ -123,6 +132,7 @@ module.exports = {
   which,
   run,
   must,
+  mustLocked,
   output,
   tail,
   start,

@@ -6,7 +6,15 @@ const path = require('node:path');
 const paths = require('./paths.js');
 const tools = require('./tools.js');
 const tap = require('./tap.js');
-const { Failure, run, must, say, output, tail } = require('./proc.js');
+const {
+  Failure,
+  run,
+  mustLocked,
+  say,
+  output,
+  tail,
+  isCI,
+} = require('./proc.js');
 const { build, buildDeps } = require('../build.js');
 
 const jobs = Math.max(1, Math.min(4, os.availableParallelism()));
@@ -16,32 +24,39 @@ const sanitizerEnv = {
   UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
 };
 
-async function cmake(preset, { target } = {}) {
+const depsOf = { 'asan-ubsan': 'sanitize', torture: 'sanitize', fuzz: 'fuzz' };
+
+// Builds a preset, or only these programs of it, and resolves to its folder.
+async function cmake(preset, names = []) {
   await tools.ensure('addon', 'c', ...(preset === 'fuzz' ? ['fuzz'] : []));
-  const variants = {
-    'asan-ubsan': 'sanitize',
-    torture: 'sanitize',
-    fuzz: 'fuzz',
-  };
-  await buildDeps(variants[preset] ?? 'release');
-  const werror = process.env.CI || process.env.WRAITH_WERROR ? 'ON' : 'OFF';
+  await buildDeps(depsOf[preset] ?? 'release');
+  const werror = isCI() || process.env.WRAITH_WERROR === '1' ? 'ON' : 'OFF';
   const configure = ['--preset', preset, `-DWRAITH_WERROR=${werror}`];
+  const make = ['--build', '--preset', preset, '--parallel', String(jobs)];
+  if (names.length > 0) make.push('--target', ...names);
   const quiet = { quiet: true };
   say(`building the C tests (${preset})`);
-  await must('configuring the C tests', 'cmake', configure, quiet);
-  const make = ['--build', '--preset', preset, '--parallel', String(jobs)];
-  if (target) make.push('--target', target);
-  await must('building the C tests', 'cmake', make, quiet);
+  await mustLocked(
+    preset,
+    'configuring the C tests',
+    'cmake',
+    configure,
+    quiet,
+  );
+  await mustLocked(preset, 'building the C tests', 'cmake', make, quiet);
   return path.join(paths.build, 'cmake', preset);
 }
 
-// Programs of a folder that still have a source: a build folder outlives them.
-function programs(dir, sourceDir) {
+// The programs that a folder has sources of, by name.
+function programs(sourceDir, filter) {
   if (!fs.existsSync(paths.at(sourceDir))) return [];
   return fs
     .readdirSync(paths.at(sourceDir))
     .filter((file) => /^(test|fuzz)_.*\.c$/.test(file))
-    .map((file) => path.join(dir, path.basename(file, '.c')))
+    .map((file) => path.basename(file, '.c'))
+    .filter(
+      (name) => filter.length === 0 || filter.some((f) => name.includes(f)),
+    )
     .sort();
 }
 
@@ -76,13 +91,13 @@ async function pool(items, work) {
 }
 
 async function c({ preset = 'debug', filter = [] } = {}) {
-  const dir = await cmake(preset);
-  const wanted = (file) =>
-    filter.length === 0 || filter.some((f) => path.basename(file).includes(f));
-  const files = programs(path.join(dir, 'tests'), 'test/c').filter(wanted);
-  const env = preset === 'debug' ? {} : sanitizerEnv;
+  const names = programs('test/c', filter);
   const total = tap.emptyTotal();
-  for (const [name, part] of await pool(files, (f) => runProgram(f, env))) {
+  if (names.length === 0) return total;
+  const dir = await cmake(preset, filter.length > 0 ? names : []);
+  const env = preset === 'debug' ? {} : sanitizerEnv;
+  const one = (name) => runProgram(path.join(dir, 'tests', name), env);
+  for (const [name, part] of await pool(names, one)) {
     tap.add(total, part, name);
   }
   return total;
@@ -216,15 +231,14 @@ async function fuzzOne(file, seconds) {
 // WRAITH_FUZZ_SECONDS is the time for each target; all together stay below
 // five minutes of wall time whatever their number.
 async function fuzz({ filter = [] } = {}) {
-  const dir = await cmake('fuzz');
-  const files = programs(path.join(dir, 'fuzzers'), 'test/fuzz').filter(
-    (f) =>
-      filter.length === 0 || filter.some((x) => path.basename(f).includes(x)),
-  );
+  const names = programs('test/fuzz', filter);
+  const total = tap.emptyTotal();
+  if (names.length === 0) return total;
+  const dir = await cmake('fuzz', filter.length > 0 ? names : []);
+  const files = names.map((name) => path.join(dir, 'fuzzers', name));
   const most = Math.floor((300 * jobs) / Math.max(1, files.length));
   const asked = Number(process.env.WRAITH_FUZZ_SECONDS ?? 20);
   const seconds = Math.max(1, Math.min(asked, most));
-  const total = tap.emptyTotal();
   const parts = await pool(files, (file) => fuzzOne(file, seconds));
   parts.forEach((part) => tap.add(total, part, 'fuzz'));
   return total;

@@ -11,14 +11,16 @@ const tools = {
     ['make', 'make'],
     ['python3', 'python3'],
     ['cmake', 'cmake'],
-    ['perl', 'perl'],
+    ['perlmodules', 'perl'],
     ['patch', 'patch'],
-    ['pkg-config', 'pkg-config'],
-    ['dpkg-source', 'dpkg-dev'],
     ['xz', 'xz-utils'],
     ['readelf', 'binutils'],
+    ['flock', 'util-linux'],
   ],
-  c: [['pkgconfig:libuv', 'libuv1-dev']],
+  c: [
+    ['pkg-config', 'pkg-config'],
+    ['pkgconfig:libuv', 'libuv1-dev'],
+  ],
   fuzz: [
     ['clang', 'clang'],
     ['clangrt', 'libclang-rt-14-dev'],
@@ -40,6 +42,11 @@ function present(what) {
   if (what.startsWith('pkgconfig:')) {
     const name = what.slice('pkgconfig:'.length);
     return output('pkg-config', ['--exists', name]) !== null;
+  }
+  // perl-base has a perl without the modules that OpenSSL's Configure uses.
+  if (what === 'perlmodules') {
+    const probe = ['-MFindBin', '-MIPC::Cmd', '-MPod::Usage', '-e', '1'];
+    return output('perl', probe) !== null;
   }
   if (what === 'clangrt') return Boolean(which('clang')) && clangRuntime();
   return which(what) !== null;
