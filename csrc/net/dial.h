@@ -6,9 +6,9 @@
 
 /* Connects to a name, an address or a Unix path. Names are resolved once; both
    families are tried side by side, a new address every 250 ms or as soon as one
-   fails (RFC 8305). What fails is reported as the error of the first address,
-   in the codes of libuv, or as
-   WR_EUNRESOLVED, WR_ETIMEOUT, WR_ECHANNEL_DENIED when the filter left none. */
+   fails (RFC 8305). A failure is reported as the error of the first address, in
+   the codes of libuv, or as WR_EUNRESOLVED, WR_ETIMEOUT, or WR_ECHANNEL_DENIED
+   when the filter left none. */
 #define WR_DIAL_STAGGER_MS 250
 #define WR_DIAL_TIMEOUT_MS 15000
 
@@ -17,11 +17,11 @@ typedef struct wr_dial wr_dial;
 typedef void (*wr_dial_cb)(wr_dial *d, int status, wr_link *link);
 
 typedef struct wr_dial_opts {
-  const char *host;      /* copied; NULL with a path */
+  const char *host; /* copied; NULL with a path */
   uint16_t port;
-  const char *path;      /* a Unix socket */
-  const void *owner;     /* whose turn in the resolver's round robin */
-  uint64_t timeout_ms;   /* in all; 0: WR_DIAL_TIMEOUT_MS */
+  const char *path;    /* a Unix socket */
+  const void *owner;   /* whose turn in the resolver's round robin */
+  uint64_t timeout_ms; /* in all; 0: WR_DIAL_TIMEOUT_MS */
   /* Which of the resolved addresses may be dialled; NULL: all. Exactly a
      checked address is dialled. Called before the dial starts and once more
      for the address that answered, before the callback. */
@@ -36,20 +36,17 @@ struct wr_dial {
   wr_dial_cb cb;
   wr_resolve resolve;
   wr_timer timeout;
-  wr_timer stagger;
+  wr_timer stagger; /* until the next address is tried as well */
   bool (*allow)(void *data, const struct sockaddr *sa);
   void *allow_data;
-  struct sockaddr_storage addrs[WR_RESOLVE_MAX_ADDRS];
+  struct sockaddr_storage addrs[WR_RESOLVE_MAX_ADDRS]; /* to be tried */
   size_t n_addrs;
-  size_t next;
-  wr_stream *tries[WR_RESOLVE_MAX_ADDRS];
-  size_t n_pending;
+  size_t next;                            /* first address not tried yet */
+  wr_stream *tries[WR_RESOLVE_MAX_ADDRS]; /* by address; NULL: not under way */
+  size_t n_pending;                       /* tries under way */
   uint16_t port;
-  int first_error;
-  bool active;
-  wr_task done;
-  wr_link *result;
-  int status;
+  int first_error; /* of the first address that failed */
+  bool active;     /* the callback is owed */
 };
 
 /* 0, or an error and no callback. The wr_dial must stay until the callback or

@@ -58,7 +58,7 @@ typedef struct wr_link_info {
   const char *transport; /* "tcp", "unix", "tls", "memory", "channel", … */
   bool has_peer;         /* peer is set */
   struct sockaddr_storage peer;
-  bool encrypted;        /* by the link itself */
+  bool encrypted;         /* by the link itself */
   wr_slice peer_identity; /* proven by the link (an endpoint id); else empty */
 } wr_link_info;
 
@@ -66,8 +66,7 @@ typedef struct wr_link_ops {
   const char *name;
   int (*read_start)(wr_link *link);
   void (*read_stop)(wr_link *link);
-  int (*write)(wr_link *link, const uv_buf_t *bufs, unsigned n,
-               size_t *taken);
+  int (*write)(wr_link *link, const uv_buf_t *bufs, unsigned n, size_t *taken);
   int (*shutdown)(wr_link *link);
   void (*close)(wr_link *link, wr_close_mode mode);
   void (*query)(const wr_link *link, wr_link_info *info);
@@ -94,9 +93,8 @@ static inline void wr_link_read_stop(wr_link *link) {
 }
 /* 0 and *taken <= the sum of the lengths; WR_ECLOSED after shutdown or close; or
    the error that ended the link (on_close follows). */
-WR_NODISCARD static inline int wr_link_write(wr_link *link,
-                                             const uv_buf_t *bufs, unsigned n,
-                                             size_t *taken) {
+WR_NODISCARD static inline int
+wr_link_write(wr_link *link, const uv_buf_t *bufs, unsigned n, size_t *taken) {
   return link->ops->write(link, bufs, n, taken);
 }
 static inline int wr_link_shutdown(wr_link *link) {

@@ -23,8 +23,8 @@ typedef struct wr_listener_handler {
    wildcard takes IPv4 as well. 0 or the system's error. */
 WR_NODISCARD int wr_listener_tcp(wr_ctx *ctx, const char *host, uint16_t port,
                                  bool dual_stack,
-                                 const wr_listener_handler *handler,
-                                 void *user, wr_listener **out);
+                                 const wr_listener_handler *handler, void *user,
+                                 wr_listener **out);
 /* A stale socket file (nobody answers on it) is replaced, any other file not.
    The file has mode 0600 and is removed at close if it is still ours. */
 WR_NODISCARD int wr_listener_unix(wr_ctx *ctx, const char *path,

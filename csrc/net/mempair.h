@@ -10,10 +10,10 @@ WR_NODISCARD int wr_mempair_new(wr_ctx *ctx, size_t capacity, wr_link **a,
 
 /* Faults for tests, on what `link` writes. */
 typedef struct wr_mempair_faults {
-  size_t max_write;   /* most bytes taken by one write; 0: no limit */
-  size_t max_read;    /* most bytes handed out by one on_read; 0: no limit */
-  bool stalled;       /* takes nothing until cleared */
-  uint64_t delay_ms;  /* bytes arrive that much later (the context's clock) */
+  size_t max_write;  /* most bytes taken by one write; 0: no limit */
+  size_t max_read;   /* most bytes handed out by one on_read; 0: no limit */
+  bool stalled;      /* takes nothing until cleared */
+  uint64_t delay_ms; /* bytes arrive that much later (the context's clock) */
 } wr_mempair_faults;
 void wr_mempair_set_faults(wr_link *link, const wr_mempair_faults *faults);
 /* Both ends fail with `status` as if the wire was cut. */

@@ -19,6 +19,9 @@ WR_NODISCARD int wr_stream_connect_path(wr_stream *s, const char *path,
 /* Takes the pending connection of a listening handle. */
 WR_NODISCARD int wr_stream_accept(wr_ctx *ctx, uv_stream_t *listener,
                                   int family, wr_stream **out);
+/* Takes over a connected socket. On an error fd is still the caller's. */
+WR_NODISCARD int wr_stream_from_fd(wr_ctx *ctx, int fd, int family,
+                                   wr_stream **out);
 wr_link *wr_stream_link(wr_stream *s);
 /* NULL if the link is none of ours. */
 wr_stream *wr_stream_from_link(wr_link *link);

@@ -1,0 +1,187 @@
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/errors.h"
+#include "net/stream_internal.h"
+
+static bool alive(const wr_stream *s) {
+  return s->state == STREAM_OPEN;
+}
+
+static void stop_socket(wr_stream *s) {
+  if (s->uv_reading) {
+    s->uv_reading = false;
+    uv_read_stop(&s->u.stream);
+  }
+}
+
+static void drop_rest(wr_stream *s) {
+  wr_free(&s->link.ctx->mem, s->rest);
+  s->rest = NULL;
+  s->rest_len = 0;
+}
+
+/* The rest stays until the end: the owner may be looking at it. */
+void wr__stream_stop(wr_stream *s) {
+  s->reading = false;
+  wr_task_cancel(&s->task);
+  stop_socket(s);
+}
+
+/* Keeps what the owner left of a read. */
+static void keep(wr_stream *s, const uint8_t *data, size_t len) {
+  s->rest = wr_alloc(&s->link.ctx->mem, len);
+  if (s->rest == NULL) {
+    wr__stream_fail(s, WR_ENOMEM);
+    return;
+  }
+  memcpy(s->rest, data, len);
+  s->rest_at = 0;
+  s->rest_len = len;
+}
+
+static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+  wr_stream *s = handle->data;
+  uint8_t *base = s->link.ctx->scratch;
+  size_t len = READ_SIZE;
+  WR_UNUSED(suggested);
+  if (s->link.handler->alloc != NULL) {
+    s->link.handler->alloc(&s->link, &base, &len);
+  }
+  /* The owner may have stopped or closed in there. */
+  if (!s->reading || !alive(s)) {
+    len = 0;
+  }
+  *buf = uv_buf_init((char *)base, (unsigned)WR_MIN(len, (size_t)1 << 30));
+}
+
+static void on_bytes(wr_stream *s, uint8_t *data, size_t len) {
+  s->bytes_in += len;
+  size_t used = s->link.handler->on_read(&s->link, data, len);
+  WR_ASSERT(used <= len);
+  if (!alive(s) || used == len) {
+    return;
+  }
+  s->reading = false;
+  stop_socket(s);
+  wr_task_cancel(&s->task);
+  keep(s, data + used, len - used);
+}
+
+static void on_end(wr_stream *s) {
+  s->reading = false;
+  s->eof = true;
+  stop_socket(s);
+  s->link.handler->on_eof(&s->link);
+}
+
+static void on_uv_read(uv_stream_t *stream, ssize_t nread,
+                       const uv_buf_t *buf) {
+  wr_stream *s = stream->data;
+  if (!alive(s) || nread == 0) {
+    return;
+  }
+  if (nread > 0) {
+    on_bytes(s, (uint8_t *)buf->base, (size_t)nread);
+    return;
+  }
+  if (nread == UV_EOF) {
+    on_end(s);
+    return;
+  }
+  if (nread == UV_ENOBUFS) { /* what libuv makes of an alloc of nothing */
+    wr__stream_read_stop(&s->link);
+    return;
+  }
+  wr__stream_fail(s, (int)nread);
+}
+
+static int start_socket(wr_stream *s) {
+  if (s->uv_reading) {
+    return 0;
+  }
+  int err = uv_read_start(&s->u.stream, on_uv_alloc, on_uv_read);
+  if (err != 0) {
+    wr__stream_fail(s, err);
+    return err;
+  }
+  s->uv_reading = true;
+  return 0;
+}
+
+/* Offers the rest of an earlier read; when it is gone the socket's turn comes
+   again. */
+void wr__stream_on_task(wr_task *task) {
+  wr_stream *s = wr_container_of(task, wr_stream, task);
+  if (!alive(s) || !s->reading || s->rest == NULL) {
+    return;
+  }
+  size_t used =
+      s->link.handler->on_read(&s->link, s->rest + s->rest_at, s->rest_len);
+  WR_ASSERT(used <= s->rest_len);
+  if (!alive(s)) {
+    return;
+  }
+  if (used < s->rest_len) {
+    s->rest_at += used;
+    s->rest_len -= used;
+    s->reading = false;
+    wr_task_cancel(&s->task);
+    return;
+  }
+  drop_rest(s);
+  if (s->reading) {
+    (void)start_socket(s);
+  }
+}
+
+int wr__stream_read_start(wr_link *link) {
+  wr_stream *s = wr__stream_of(link);
+  if (!alive(s)) {
+    return s->status != 0 ? s->status : WR_ECLOSED;
+  }
+  if (s->eof) {
+    return 0;
+  }
+  s->reading = true;
+  if (s->rest != NULL) {
+    wr_task_post(link->ctx, &s->task);
+    return 0;
+  }
+  return start_socket(s);
+}
+
+void wr__stream_read_stop(wr_link *link) {
+  wr_stream *s = wr__stream_of(link);
+  if (!alive(s)) {
+    return;
+  }
+  s->reading = false;
+  stop_socket(s);
+}
+
+void wr__stream_discard_input(wr_stream *s) {
+  uint8_t junk[8192];
+  uv_os_fd_t fd;
+  if (s->eof || uv_fileno(&s->u.handle, &fd) != 0) {
+    return;
+  }
+  for (int i = 0; i < 32; i++) {
+    if (recv(fd, junk, sizeof(junk), MSG_DONTWAIT) <= 0) {
+      return;
+    }
+  }
+}
+
+int wr__unix_path_check(const char *path) {
+  const struct sockaddr_un *un = NULL;
+  if (path[0] == '\0') {
+    return WR_EINVAL;
+  }
+  /* The abstract name space has no permissions. */
+  if (path[0] == '@') {
+    return WR_EUNSUPPORTED;
+  }
+  return strlen(path) < sizeof(un->sun_path) ? 0 : UV_ENAMETOOLONG;
+}
