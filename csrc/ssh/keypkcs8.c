@@ -10,7 +10,7 @@
 #include "ssh/key_internal.h"
 
 /* A key file says itself how long decrypting takes; this is some seconds. */
-#define PBKDF2_ROUNDS_MAX 10000000
+#define PBKDF2_ROUNDS_MAX 5000000
 
 /* RFC 8410, section 7: the private key is an OCTET STRING of 32 bytes. */
 static int info_seed(const PKCS8_PRIV_KEY_INFO *info,
