@@ -1,0 +1,92 @@
+'use strict';
+
+const common = `Common flags
+  --help, --version
+  --log-level error|warn|info|debug   default info
+  --log-format logfmt|json            default logfmt; logs go to stderr
+  --json                              the start-up summary as one JSON line
+
+Exit codes: 0 clean end, 1 failure while running, 2 wrong usage or invalid
+input, 3 authentication refused, 4 host key mismatch or unknown server, 5 could
+not bind.`;
+
+const general = `wraith: a tunnel over SSH that you host yourself
+
+  wraith serve     the server
+  wraith connect   the client: SOCKS5, port forwards
+  wraith keygen    makes an Ed25519 key pair
+  wraith demo      both ends on this machine, with throw-away keys
+
+wraith <command> --help says more.
+
+${common}`;
+
+const serve = `wraith serve [flags]
+
+  --key <file>               SSH host key (OpenSSH, Ed25519). Default: made once
+                             at $XDG_STATE_HOME/wraith/host_ed25519
+  --authorized-keys <file>   default: $XDG_CONFIG_HOME/wraith/authorized_keys
+  --listen <addr:port>       repeatable; default [::]:2222; port 0 is chosen
+                             once and printed
+  --allow <rule>             where channels may lead; repeatable, in the order
+  --deny <rule>              given across both, the first match wins; what
+                             matches none is denied as soon as one --allow
+                             exists
+                             rules: host[:port|range]  *.domain  cidr[:port]
+                             wraith-name  unix:/path (glob)  private  loopback
+                             link-local  metadata
+  --gateway-ports            remote forwards may bind other than loopback
+  --max-connections-per-ip <n>  default 0: no limit; IPv6 counted by /64
+  --max-auth-attempts <n>    default 10
+  --login-grace-time <s>     default 30
+  --max-startups <n>         sessions not logged in; default 1000
+  --max-sessions <n>         default 10000
+  --max-channels <n>         per session; default 1000
+
+SIGHUP reads the authorized keys anew; SIGTERM and SIGINT stop accepting, give
+channels 2 seconds and end; a second one ends at once.
+
+${common}`;
+
+const connect = `wraith connect --server <host[:port]> [flags]
+
+  --server <host[:port]>     default port 2222. Env WRAITH_SERVER
+  --identity <file>          private key (Ed25519). Env WRAITH_IDENTITY. Default
+                             ~/.ssh/id_ed25519. If it is encrypted: asked on the
+                             terminal, or WRAITH_PASSPHRASE
+  --user <name>              default: the login name
+  --host-key <SHA256:… | key line | file>   pin; repeatable
+  --known-hosts <file>       default $XDG_CONFIG_HOME/wraith/known_hosts: a first
+                             contact is remembered and announced
+  --strict                   refuses unknown host keys
+  --socks5 <[addr:]port | off>  default 127.0.0.1:1080; answers SOCKS5, SOCKS4a,
+                             HTTP CONNECT and absolute-form HTTP requests
+  --socks5-auth <user:password | @file>     Env WRAITH_SOCKS5_AUTH
+  --socks5-open              allow other than loopback without --socks5-auth
+  --forward <spec>           as ssh -L: [bind:]port:host:hostport |
+                             path:host:port | [bind:]port:path; repeatable
+  --remote-forward <spec>    as ssh -R; port 0 = chosen by the server and
+                             printed; repeatable
+  --keepalive <s>            default 15; a dead peer is noticed within two
+  --once                     end when the first session ends
+
+Connects again for ever (1, 2, 4 … 30 s); what cannot get better by itself ends
+it before the first success.
+
+${common}`;
+
+const keygen = `wraith keygen [flags]
+
+  --out <file>               default ~/.ssh/id_ed25519; nothing is overwritten
+  --comment <text>           default user@host
+  --passphrase-file <file>   encrypts the private key with its first line
+
+${common}`;
+
+const demo = `wraith demo [flags]
+
+  --keep                     keep running after the demonstration
+
+${common}`;
+
+module.exports = { connect, demo, general, keygen, serve };

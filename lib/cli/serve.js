@@ -1,0 +1,141 @@
+'use strict';
+
+const { defaultPaths } = require('../files.js');
+const { serve: startServer } = require('../server.js');
+const { readArgs, usage } = require('./args.js');
+const { EXIT, errorText, print, readOutput } = require('./output.js');
+const { onStopSignals } = require('./signals.js');
+
+const later = { type: 'later' };
+
+const flags = {
+  key: { type: 'text', option: 'hostKey' },
+  'host-certificate': later,
+  'authorized-keys': { type: 'text' },
+  'cert-authority': later,
+  'revoked-keys': later,
+  transport: { type: 'text', many: true },
+  listen: { type: 'text', many: true },
+  'tls-cert': later,
+  'tls-key': later,
+  'acme-domain': later,
+  'acme-directory': later,
+  'acme-email': later,
+  'acme-ca': later,
+  'acme-dir': later,
+  'acme-challenge': later,
+  'acme-http-listen': later,
+  'acme-eab-kid': later,
+  'acme-eab-hmac-key': later,
+  stealth: later,
+  decoy: later,
+  'stealth-secret': later,
+  'ws-path': later,
+  'trust-proxy': later,
+  proxy: later,
+  'iroh-relay': later,
+  'iroh-key': later,
+  'publish-addresses': later,
+  'no-publish': later,
+  'allow-peer': later,
+  'max-connections-per-ip': { type: 'count' },
+  'max-auth-attempts': { type: 'count' },
+  'login-grace-time': { type: 'seconds' },
+  'max-startups': { type: 'count' },
+  'max-sessions': { type: 'count' },
+  'max-channels': { type: 'count' },
+  allow: { type: 'text', many: true },
+  deny: { type: 'text', many: true },
+  'gateway-ports': { type: 'flag' },
+  metrics: later,
+  workers: later,
+};
+
+/** The host that a client on another machine would be told. */
+function dialHost(host) {
+  if (host === '::' || host === '0.0.0.0') return '<this host>';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function connectLine(server, { host, port }) {
+  return (
+    `wraith connect --server ${dialHost(host)}:${port} ` +
+    `--host-key ${server.hostKeyFingerprint}`
+  );
+}
+
+function announce(server, json) {
+  const connect = server.addresses.map((a) => connectLine(server, a));
+  if (json) {
+    const { addresses, hostKeyFingerprint } = server;
+    print(JSON.stringify({ addresses, hostKeyFingerprint, connect }));
+    return;
+  }
+  if (server.hostKeyCreated) print(`new host key: ${server.hostKeyFile}`);
+  for (const { transport, host, port } of server.addresses) {
+    const shown = host.includes(':') ? `[${host}]` : host;
+    print(`listening: ${transport} ${shown}:${port}`);
+  }
+  print(`host key: ${server.hostKeyFingerprint}`);
+  for (const line of connect) print(`connect: ${line}`);
+}
+
+async function reload(server, options, reporter) {
+  try {
+    await server.reload(options);
+  } catch (error) {
+    reporter.say('error', 'reload failed', { reason: errorText(error) });
+  }
+}
+
+/** Resolves with the exit code when the server has ended. */
+function runUntilStopped(server, reloadOptions, reporter) {
+  const onHangup = () => reload(server, reloadOptions, reporter);
+  process.on('SIGHUP', onHangup);
+  const off = onStopSignals(
+    () => server.close(),
+    () => server.close({ drain: 0 }),
+  );
+  return new Promise((resolve) => {
+    server.once('close', () => {
+      process.off('SIGHUP', onHangup);
+      off();
+      resolve(EXIT.OK);
+    });
+  });
+}
+
+function missingKeys(error) {
+  if (error.code !== 'ERR_WRAITH_NO_KEYS') return error;
+  return usage(
+    'authorized-keys',
+    'nobody could log in; write the public keys of those who may into ' +
+      `${defaultPaths.authorizedKeys()}, or name a file with this flag`,
+  );
+}
+
+async function serve(args) {
+  const { values, rules } = readArgs(args, flags);
+  const { json, logLevel, logFormat, allow, deny, ...options } = values;
+  const reporter = readOutput({ logLevel, logFormat });
+  if (rules.length > 0) options.policy = rules;
+  const server = await startServer({
+    ...options,
+    logLevel: logLevel ?? 'info',
+    log: (record, line) => reporter.record(record, line),
+  }).catch((error) => {
+    throw missingKeys(error);
+  });
+  const running = runUntilStopped(
+    server,
+    {
+      authorizedKeys: options.authorizedKeys ?? defaultPaths.authorizedKeys(),
+      ...(options.policy ? { policy: options.policy } : {}),
+    },
+    reporter,
+  );
+  announce(server, json);
+  return running;
+}
+
+module.exports = { serve };

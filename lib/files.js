@@ -1,0 +1,85 @@
+'use strict';
+
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+
+const { WraithError } = require('./errors.js');
+
+const FILE_MAX = 16 * 1024 * 1024;
+
+/** $XDG_STATE_HOME/wraith/name and the like. */
+function xdgPath(variable, fallback, name) {
+  const base = process.env[variable] || path.join(os.homedir(), fallback);
+  return path.join(base, 'wraith', name);
+}
+
+const defaultPaths = {
+  hostKey: () => xdgPath('XDG_STATE_HOME', '.local/state', 'host_ed25519'),
+  authorizedKeys: () =>
+    xdgPath('XDG_CONFIG_HOME', '.config', 'authorized_keys'),
+  knownHosts: () => xdgPath('XDG_CONFIG_HOME', '.config', 'known_hosts'),
+  identity: () => path.join(os.homedir(), '.ssh', 'id_ed25519'),
+};
+
+function fileError(option, file, error) {
+  const why = { ENOENT: 'no such file', EACCES: 'permission denied' };
+  const text = why[error.code] || error.code || 'cannot be read';
+  const out = new WraithError(
+    'ERR_WRAITH_FILE',
+    `${option}: ${file}: ${text}`,
+    { phase: 'options', cause: error },
+  );
+  out.option = option;
+  out.file = file;
+  return out;
+}
+
+async function readFile(option, file) {
+  try {
+    const stat = await fs.promises.stat(file);
+    if (stat.size > FILE_MAX)
+      throw Object.assign(new Error(), { code: 'EFBIG' });
+    return await fs.promises.readFile(file);
+  } catch (error) {
+    throw fileError(option, file, error);
+  }
+}
+
+/**
+ * A key source: a Buffer or a string with a line feed is contents, any other
+ * string a path.
+ *
+ * @returns {Promise<{ text: Buffer, file?: string }>}
+ */
+async function readSource(option, source) {
+  if (source instanceof Uint8Array) return { text: Buffer.from(source) };
+  if (source.includes('\n')) return { text: Buffer.from(source) };
+  return { text: await readFile(option, source), file: source };
+}
+
+/** Creates a file that must not exist yet, with its folders, mode 0600. */
+async function createSecretFile(file, contents) {
+  await fs.promises.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  const handle = await fs.promises.open(file, 'wx', 0o600);
+  try {
+    await handle.writeFile(contents);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function appendFile(file, line) {
+  await fs.promises.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  await fs.promises.appendFile(file, line, { mode: 0o600 });
+}
+
+module.exports = {
+  appendFile,
+  createSecretFile,
+  defaultPaths,
+  fileError,
+  readFile,
+  readSource,
+};

@@ -1,0 +1,152 @@
+'use strict';
+
+const fs = require('node:fs');
+
+const { native } = require('./binding.js');
+const { WraithError, errorFromStatus, statusOf } = require('./errors.js');
+const { appendFile, fileError, readFile } = require('./files.js');
+
+const VERDICT = { MATCH: 0, UNKNOWN: 1, MISMATCH: 2, REVOKED: 3 };
+const LINE_START = /^(ssh|ecdsa|sk)-\S+\s+\S/;
+
+function hostKeyError(code, message, more) {
+  return Object.assign(
+    new WraithError(`ERR_WRAITH_${code}`, message, { phase: 'hostkey' }),
+    more,
+  );
+}
+
+function pinFromLine(option, line) {
+  const key = native.publicKey(line);
+  if (typeof key === 'number') {
+    const error = errorFromStatus(key, { phase: 'options' });
+    error.message = `${option}: ${error.message}`;
+    throw error;
+  }
+  return key.fingerprint;
+}
+
+/** Pins as fingerprints: of fingerprints, key lines, and files of key lines. */
+async function readPins(list) {
+  const pins = [];
+  for (const item of list) {
+    if (/^SHA256:[A-Za-z0-9+/]{43}$/.test(item)) pins.push(item);
+    else if (LINE_START.test(item)) pins.push(pinFromLine('hostKey', item));
+    else pins.push(...(await readPinFile(item)));
+  }
+  return pins;
+}
+
+async function readPinFile(file) {
+  const text = (await readFile('hostKey', file)).toString('utf8');
+  const lines = text.split(/\r?\n/).filter((l) => l.trim() && l[0] !== '#');
+  const pins = lines.map((line) => pinFromLine(`hostKey ${file}`, line));
+  if (pins.length > 0) return pins;
+  throw new WraithError('ERR_WRAITH_KEY_FORMAT', `hostKey: ${file}: no key`, {
+    phase: 'options',
+  });
+}
+
+/** An absent known_hosts is an empty one. */
+async function readKnownHosts(file) {
+  try {
+    return await fs.promises.readFile(file);
+  } catch (error) {
+    if (error.code === 'ENOENT') return Buffer.alloc(0);
+    throw fileError('knownHosts', file, error);
+  }
+}
+
+/** Judges the keys of one server by what the options say. */
+class HostKeyJudge {
+  #options;
+  #host;
+  #port;
+
+  constructor(options, server) {
+    this.#options = options;
+    this.#host = server ? server.host : '';
+    this.#port = server ? server.port : 22;
+  }
+
+  /** Throws if there is nothing to check a key with. */
+  static require(options) {
+    const { hostKey, knownHosts } = options;
+    const some = Array.isArray(hostKey) ? hostKey.length > 0 : hostKey;
+    if (some || knownHosts) return;
+    throw errorFromStatus(statusOf('HOST_KEY_REQUIRED'));
+  }
+
+  /** Key types to offer first: a server has several, we may know only one. */
+  async preferredTypes() {
+    if (this.#options.hostKey || !this.#options.knownHosts) return undefined;
+    const text = await readKnownHosts(this.#options.knownHosts);
+    return native.knownHostsTypes(text, this.#host, this.#port) || undefined;
+  }
+
+  /**
+   * Resolves if the key is accepted; throws a coded error if not.
+   *
+   * @param {{ type: string, fingerprint: string, publicKey: string }} key
+   * @returns {Promise<{ added: boolean }>}
+   */
+  async check(key) {
+    const { hostKey } = this.#options;
+    if (typeof hostKey === 'function') await this.#ask(hostKey, key);
+    else if (hostKey) await this.#checkPins(hostKey, key);
+    else return this.#checkKnownHosts(key);
+    return { added: false };
+  }
+
+  async #ask(decide, key) {
+    const info = { ...key, host: this.#host, port: this.#port };
+    if ((await decide(info)) === true) return;
+    throw this.#mismatch(key, 'was refused by the application');
+  }
+
+  async #checkPins(list, key) {
+    const pins = await readPins(list);
+    if (!pins.includes(key.fingerprint)) {
+      throw this.#mismatch(key, 'is not the pinned one');
+    }
+  }
+
+  #mismatch(key, why, more) {
+    const message = `the server's host key ${key.fingerprint} ${why}`;
+    return hostKeyError('HOST_KEY_MISMATCH', message, {
+      fingerprint: key.fingerprint,
+      ...more,
+    });
+  }
+
+  async #checkKnownHosts(key) {
+    const file = this.#options.knownHosts;
+    const text = await readKnownHosts(file);
+    const { verdict, line } = native.knownHosts(
+      text,
+      this.#host,
+      this.#port,
+      key.publicKey,
+    );
+    if (verdict === VERDICT.MATCH) return { added: false };
+    if (verdict === VERDICT.UNKNOWN) return this.#firstContact(file, text, key);
+    const why = verdict === VERDICT.REVOKED ? 'is revoked' : 'has changed';
+    throw this.#mismatch(key, `${why} (${file}:${line})`, { file, line });
+  }
+
+  async #firstContact(file, text, key) {
+    if (!this.#options.acceptNew) {
+      const message = `the server's host key ${key.fingerprint} is not known`;
+      throw hostKeyError('HOST_KEY_UNKNOWN', `${message} (${file})`, {
+        fingerprint: key.fingerprint,
+        file,
+      });
+    }
+    const line = native.knownHostsLine(this.#host, this.#port, key.publicKey);
+    const glue = text.length > 0 && text[text.length - 1] !== 10 ? '\n' : '';
+    await appendFile(file, glue + line);
+    return { added: true, file };
+  }
+}
+
+module.exports = { HostKeyJudge };

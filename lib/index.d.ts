@@ -1,0 +1,406 @@
+/// <reference types="node" />
+import { EventEmitter } from 'node:events';
+import { Duplex } from 'node:stream';
+
+/**
+ * A path; or contents: a string with a line feed in it, or a Buffer. Contents
+ * are copied and never written anywhere.
+ */
+export type KeySource = string | Uint8Array;
+
+/** The carriers of this version. Others are refused with ERR_WRAITH_UNSUPPORTED. */
+export type Transport = 'tcp';
+
+export type Phase =
+  | 'options'
+  | 'dial'
+  | 'proxy'
+  | 'tls'
+  | 'quic'
+  | 'kex'
+  | 'hostkey'
+  | 'auth'
+  | 'channel';
+
+/**
+ * Every error of this package. Errors of dialling the server keep Node's
+ * `code`, `errno`, `syscall`, `address` and `port`; errors of channels never
+ * hold a host, a port or a path.
+ */
+export class WraithError extends Error {
+  readonly code: string;
+  readonly phase?: Phase;
+  /** The option at fault, with phase 'options'. */
+  readonly option?: string;
+  /** The user's own file at fault, and its line (from 1). */
+  readonly file?: string;
+  readonly line?: number;
+  /** Of the host key that was judged, with phase 'hostkey'. */
+  readonly fingerprint?: string;
+  readonly errno?: number;
+  readonly syscall?: string;
+  readonly address?: string;
+  readonly port?: number;
+}
+
+export interface HostKeyInfo {
+  /** 'ssh-ed25519' and the like. */
+  type: string;
+  /** 'SHA256:…' as ssh-keygen -l prints it. */
+  fingerprint: string;
+  /** The key as one line of known_hosts form, without a host. */
+  publicKey: string;
+  /** What was dialled; '' for a stream of the caller's. */
+  host: string;
+  port: number;
+}
+
+export interface ConnectOptions {
+  transport?: Transport;
+  /** 'host', 'host:port' or '[v6]:port'; the default port is 2222. */
+  server?: string;
+  /** SSH over a stream of the caller's; a function is called for each try. */
+  stream?: Duplex | (() => Duplex | Promise<Duplex>);
+  /** The private key (Ed25519). Default: ~/.ssh/id_ed25519. */
+  identity?: KeySource;
+  /** Of an encrypted identity. */
+  passphrase?: string;
+  /** Default: the login name. */
+  user?: string;
+  /**
+   * What the server must prove: fingerprints ('SHA256:…'), key lines
+   * ('ssh-…'), paths of files with key lines, or a decision.
+   */
+  hostKey?:
+    string | string[] | ((key: HostKeyInfo) => boolean | Promise<boolean>);
+  /** A known_hosts file in OpenSSH's format; used if hostKey is not given. */
+  knownHosts?: string;
+  /** Remember an unknown key in knownHosts. Default false: it is refused. */
+  acceptNew?: boolean;
+  /** Milliseconds; a dead peer is noticed within two of them. Default 15000. */
+  keepalive?: number;
+  /** Milliseconds from the dial to the login. Default 30000. */
+  connectTimeout?: number;
+  /** Ends the tunnel (or the attempt) with ERR_WRAITH_ABORTED. */
+  signal?: AbortSignal;
+}
+
+export interface ReconnectOptions {
+  /** Default true. */
+  reconnect?: boolean;
+  /** Milliseconds before the first retry; doubles from there. Default 1000. */
+  minDelay?: number;
+  /** Milliseconds. Default 30000. */
+  maxDelay?: number;
+}
+
+export interface ForwardSpec {
+  bindHost?: string;
+  /** 0: chosen by the side that listens. */
+  bindPort?: number;
+  /** A Unix socket in place of host and port. */
+  bindPath?: string;
+  host?: string;
+  port?: number;
+  path?: string;
+}
+
+export interface Listener extends EventEmitter, AsyncDisposable {
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+  /** Connections that are open now. */
+  readonly connections: number;
+  ref(): this;
+  unref(): this;
+  /** Ends its connections too; resolves once nothing of it is left. */
+  close(): Promise<void>;
+  on(event: 'close', listener: () => void): this;
+  on(event: string | symbol, listener: (...args: unknown[]) => void): this;
+}
+
+export interface RemoteListener extends Listener {
+  /** Granted, in this session (again). */
+  on(event: 'listening', listener: () => void): this;
+  /** A later session's server said no. */
+  on(event: 'refused', listener: (error: WraithError) => void): this;
+  on(event: 'close', listener: () => void): this;
+  on(event: string | symbol, listener: (...args: unknown[]) => void): this;
+}
+
+/** A channel as a Duplex: half-open by default; 'close' is always last. */
+export class WraithStream extends Duplex {
+  readonly info: unknown;
+  ref(): this;
+  unref(): this;
+}
+
+export interface TunnelStreamInfo {
+  destination: string;
+  port: number;
+  remoteAddress: string;
+  remotePort: number;
+}
+
+export type TunnelState = 'connecting' | 'up' | 'reconnecting' | 'closed';
+
+export interface TunnelStateEvent {
+  state: TunnelState;
+  /** Why, for 'reconnecting' and 'closed'. */
+  reason?: WraithError;
+  /** Of the retry that comes, from 1. */
+  attempt?: number;
+  /** Milliseconds until then. */
+  retryIn?: number;
+}
+
+export interface TunnelStats {
+  bytesIn: number;
+  bytesOut: number;
+  channels: number;
+  channelsOpened: number;
+  channelsFailed: number;
+  /** Microseconds; 0 while not measured. */
+  rtt: number;
+}
+
+export interface OpenOptions {
+  signal?: AbortSignal;
+  highWaterMark?: number;
+  allowHalfOpen?: boolean;
+}
+
+/** A long-lived handle. It never throws asynchronously. */
+export interface Tunnel extends EventEmitter, AsyncDisposable {
+  readonly state: TunnelState;
+  /** The server's address as dialled; null while there is none. */
+  readonly peer: { host: string; port: number } | null;
+  /**
+   * Resolves when the tunnel is up. Rejects on what would end it: a refused
+   * key, a host key that is not the expected one, bad options.
+   */
+  ready(options?: { signal?: AbortSignal }): Promise<void>;
+  /** To 'host:port', '[v6]:port', 'unix:/path' or 'wraith-…'. */
+  open(destination: string, options?: OpenOptions): Promise<WraithStream>;
+  /**
+   * SOCKS5, SOCKS4a, HTTP CONNECT and absolute-form HTTP requests on one port.
+   * Default 127.0.0.1:1080. auth: 'user:password'.
+   */
+  socks5(options?: {
+    host?: string;
+    port?: number;
+    auth?: string;
+  }): Promise<Listener>;
+  /** As ssh -L: '[bind:]port:host:hostport' and so on. */
+  forward(spec: string | ForwardSpec): Promise<Listener>;
+  /** As ssh -R. With onStream its connections come as streams instead. */
+  remoteForward(
+    spec: string | ForwardSpec,
+    onStream?: (stream: WraithStream, info: TunnelStreamInfo) => void,
+  ): Promise<RemoteListener>;
+  /** Channels that the server opens to this client by a name 'wraith-…'. */
+  accept(
+    name: string,
+    onStream: (stream: WraithStream, info: TunnelStreamInfo) => void,
+  ): Promise<RemoteListener>;
+  /** null once closed. */
+  stats(): TunnelStats | null;
+  ref(): this;
+  unref(): this;
+  /** Says goodbye; resolves once nothing of it is left. */
+  close(): Promise<void>;
+  destroy(error?: Error): void;
+  on(event: 'state', listener: (event: TunnelStateEvent) => void): this;
+  /** A try failed or a session ended; 'state' says what happens next. */
+  on(
+    event: 'down',
+    listener: (event: {
+      error: WraithError;
+      wasUp: boolean;
+      orderly: boolean;
+    }) => void,
+  ): this;
+  /** A host key was accepted; added: it was unknown and is remembered now. */
+  on(
+    event: 'hostkey',
+    listener: (key: {
+      type: string;
+      fingerprint: string;
+      publicKey: string;
+      added: boolean;
+      file?: string;
+    }) => void,
+  ): this;
+  on(event: 'close', listener: (error: WraithError | null) => void): this;
+  on(event: string | symbol, listener: (...args: unknown[]) => void): this;
+}
+
+export interface Identity {
+  sessionId: number;
+  /** Untrusted text. */
+  user: string;
+  keyFingerprint: string;
+  /** '' where there is none. */
+  remoteAddress: string;
+  transport: string;
+}
+
+export interface ConnectionInfo extends Identity {
+  /** The reserved name, lower case. */
+  destination: string;
+}
+
+export interface SessionInfo extends Identity {
+  authenticated: boolean;
+  /** Milliseconds since it began. */
+  duration: number;
+  channels: number;
+  bytesIn: number;
+  bytesOut: number;
+}
+
+export interface ServerStats {
+  sessions: number;
+  startups: number;
+  channels: number;
+  remoteForwards: number;
+  connections: number;
+  rejected: number;
+  authAccepted: number;
+  authRejected: number;
+  channelsOpened: number;
+  channelsRefused: number;
+  bytesIn: number;
+  bytesOut: number;
+}
+
+/** One record of the log; the other fields depend on the message. */
+export interface LogRecord {
+  /** RFC 3339, UTC, milliseconds. */
+  time: string;
+  level: 'ERROR' | 'WARN' | 'INFO' | 'DEBUG';
+  message: string;
+  [field: string]: string | number;
+}
+
+/** One rule: see the rules of `wraith serve --allow`. The first match wins. */
+export type Rule = { allow: string } | { deny: string };
+
+export interface ServeOptions {
+  /** Ed25519. Default: made once in $XDG_STATE_HOME/wraith/host_ed25519. */
+  hostKey?: KeySource;
+  /** Of an encrypted host key. */
+  passphrase?: string;
+  /** OpenSSH format. Default: $XDG_CONFIG_HOME/wraith/authorized_keys. */
+  authorizedKeys?: KeySource;
+  transport?: Transport | Transport[];
+  /** '[tcp=]address:port'; default 'tcp=[::]:2222'. */
+  listen?: string | string[];
+  /** 0: no limit, the default. IPv6 is counted by /64. */
+  maxConnectionsPerIp?: number;
+  /** Default 10. */
+  maxAuthAttempts?: number;
+  /** Milliseconds. Default 30000. */
+  loginGraceTime?: number;
+  /** Sessions that are not logged in. Default 1000. */
+  maxStartups?: number;
+  /** Default 10000. */
+  maxSessions?: number;
+  /** Per session. Default 1000. */
+  maxChannels?: number;
+  /** Milliseconds. Default 15000. */
+  keepalive?: number;
+  /** Rules in order. */
+  policy?: Rule[];
+  /** Without an order of their own: every deny comes before every allow. */
+  allow?: string | string[];
+  deny?: string | string[];
+  /** Remote forwards may bind other than loopback. Default false. */
+  gatewayPorts?: boolean;
+  /** Default true; false serves control channels only. */
+  forwarding?: boolean;
+  /** Asked once per session, after proof of the key. A throw refuses. */
+  authorize?: (identity: Identity) => boolean | Promise<boolean>;
+  /** Default: silent. line is the record as one line of logfmt. */
+  log?: (record: LogRecord, line: string) => void;
+  /** Default 'info'. */
+  logLevel?: 'error' | 'warn' | 'info' | 'debug';
+  /** Closes the server. */
+  signal?: AbortSignal;
+}
+
+export interface WraithServer
+  extends
+    EventEmitter,
+    AsyncDisposable,
+    AsyncIterable<{ stream: WraithStream; info: ConnectionInfo }> {
+  readonly addresses: { transport: Transport; host: string; port: number }[];
+  readonly hostKeyFingerprint: string;
+  /** The public host key as one line. */
+  readonly hostKey: string;
+  /** Where the default host key lies. */
+  readonly hostKeyFile?: string;
+  /** It was made just now. */
+  readonly hostKeyCreated: boolean;
+  /** A channel to a name 'wraith-…'. With no listener such are refused. */
+  on(
+    event: 'connection',
+    listener: (stream: WraithStream, info: ConnectionInfo) => void,
+  ): this;
+  on(event: 'session', listener: (sessionId: number) => void): this;
+  on(event: 'sessionClose', listener: (sessionId: number) => void): this;
+  on(event: 'close', listener: () => void): this;
+  on(event: string | symbol, listener: (...args: unknown[]) => void): this;
+  onConnection(
+    listener: (stream: WraithStream, info: ConnectionInfo) => void,
+  ): this;
+  /** A channel to a client that accepts the name. */
+  open(sessionId: number, name: string): Promise<WraithStream>;
+  /** Serves SSH on a stream of the caller's. */
+  accept(stream: Duplex, options?: { remoteAddress?: string }): void;
+  /** Puts new keys and rules in force: both or neither. */
+  reload(options: {
+    authorizedKeys?: KeySource;
+    policy?: Rule[];
+  }): Promise<void>;
+  sessions(): SessionInfo[];
+  stats(): ServerStats | null;
+  /** Milliseconds for channels to end; default 2000. Again: at once. */
+  close(options?: { drain?: number }): Promise<void>;
+  ref(): this;
+  unref(): this;
+}
+
+/**
+ * One session with one channel (default 'wraith-control'); they end together.
+ */
+export function connect(
+  options: ConnectOptions & { destination?: string },
+): Promise<WraithStream>;
+
+/** Throws on bad options; everything else is told by the handle. */
+export function createTunnel(
+  options: ConnectOptions & ReconnectOptions,
+): Tunnel;
+
+export function serve(options: ServeOptions): Promise<WraithServer>;
+
+/** A new Ed25519 pair in OpenSSH format. */
+export function generateKeyPair(options?: {
+  comment?: string;
+  /** Encrypts the private key. */
+  passphrase?: string;
+}): { privateKey: Buffer; publicKey: string; fingerprint: string };
+
+export interface BuildInfo {
+  version: string;
+  libssh: string;
+  openssl: string;
+  ngtcp2: string;
+  nghttp3: string;
+  libuv: string;
+  napi: number;
+  [part: string]: unknown;
+}
+
+export function buildInfo(): BuildInfo;

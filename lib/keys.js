@@ -1,0 +1,96 @@
+'use strict';
+
+const { EVENT, Ref, native, register, unregister } = require('./binding.js');
+const { WraithError, errorFromStatus } = require('./errors.js');
+const { createSecretFile, readSource } = require('./files.js');
+
+/** An error of a key file names the option and the file, never contents. */
+function keyError(status, option, file) {
+  const where = file ? `${option} ${file}` : option;
+  const error = errorFromStatus(status, { phase: 'options' });
+  error.message = `${where}: ${error.message}`;
+  error.option = option;
+  if (file) error.file = file;
+  return error;
+}
+
+/** Parses a private key away from the loop: { id, fingerprint, publicKey }. */
+function parseKey(text, passphrase, option, file) {
+  return new Promise((resolve, reject) => {
+    const request = native.keyParse(text, passphrase ?? null);
+    if (request < 0) {
+      reject(keyError(request, option, file));
+      return;
+    }
+    const ref = new Ref();
+    ref.open();
+    register(request, {
+      onEvent(type, event) {
+        if (type !== EVENT.KEY) return;
+        unregister(request);
+        ref.close();
+        if (event.status < 0) reject(keyError(event.status, option, file));
+        else resolve({ id: event.key, ...event });
+      },
+    });
+  });
+}
+
+/**
+ * Loads a private key from a key source. `passphrase` is a string, or a
+ * function that is asked once if the key turns out to be encrypted.
+ */
+async function loadKey(option, source, passphrase) {
+  const { text, file } = await readSource(option, source);
+  let secret = passphrase;
+  if (typeof secret === 'function') {
+    secret = native.keyIsEncrypted(text) === 1 ? await secret(file) : undefined;
+  }
+  return parseKey(text, secret, option, file);
+}
+
+function generateKey() {
+  const id = native.keyGenerate();
+  if (id < 0) throw errorFromStatus(id);
+  return { id, ...native.keyInfo(id) };
+}
+
+/** A new Ed25519 pair as texts. */
+function generateKeyPair({ comment = '', passphrase } = {}) {
+  const key = generateKey();
+  try {
+    const pair = native.keyExport(key.id, comment, passphrase ?? null);
+    if (typeof pair === 'number') throw errorFromStatus(pair);
+    return { ...pair, fingerprint: key.fingerprint };
+  } finally {
+    native.keyFree(key.id);
+  }
+}
+
+/** The key in `file`, made first if there is no such file. */
+async function loadOrCreateHostKey(file) {
+  try {
+    return { ...(await loadKey('hostKey', file)), file, created: false };
+  } catch (error) {
+    if (!(error instanceof WraithError) || error.cause?.code !== 'ENOENT') {
+      throw error;
+    }
+  }
+  const pair = generateKeyPair({ comment: 'wraith host key' });
+  try {
+    await createSecretFile(file, pair.privateKey);
+  } catch (error) {
+    // Another process made it in the meantime: that one counts.
+    if (error.code !== 'EEXIST') throw error;
+    return { ...(await loadKey('hostKey', file)), file, created: false };
+  }
+  const key = await parseKey(pair.privateKey, undefined, 'hostKey', file);
+  return { ...key, file, created: true };
+}
+
+module.exports = {
+  generateKeyPair,
+  keyError,
+  loadKey,
+  loadOrCreateHostKey,
+};

@@ -1,0 +1,256 @@
+'use strict';
+
+// Options are read once, here: unknown names throw, every value is checked, and
+// what goes on is a plain object of known shape.
+
+const { Duplex } = require('node:stream');
+
+const { optionError } = require('./errors.js');
+
+const UINT32_MAX = 0xffffffff;
+
+/**
+ * Tests and benchmarks: what the core takes beyond the documented options
+ * (ciphers, rekeyBytes). Not an interface.
+ */
+const kInternal = Symbol.for('wraith.internal');
+
+function isPlainObject(value) {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
+const check = {
+  string(name, value) {
+    if (typeof value !== 'string') throw optionError(name, 'must be a string');
+    if (value.includes('\0')) throw optionError(name, 'holds a zero byte');
+    return value;
+  },
+  text(name, value) {
+    if (check.string(name, value) === '') {
+      throw optionError(name, 'must not be empty');
+    }
+    return value;
+  },
+  boolean(name, value) {
+    if (typeof value !== 'boolean') {
+      throw optionError(name, 'must be true or false');
+    }
+    return value;
+  },
+  integer(min, max) {
+    return (name, value) => {
+      if (!Number.isInteger(value) || value < min || value > max) {
+        throw optionError(name, `must be a whole number from ${min} to ${max}`);
+      }
+      return value;
+    };
+  },
+  functionValue(name, value) {
+    if (typeof value !== 'function')
+      throw optionError(name, 'must be a function');
+    return value;
+  },
+  oneOf(...values) {
+    return (name, value) => {
+      if (!values.includes(value)) {
+        throw optionError(name, `must be one of ${values.join(', ')}`);
+      }
+      return value;
+    };
+  },
+  /** A path, contents (a string with a line feed) or a Buffer of contents. */
+  keySource(name, value) {
+    if (typeof value === 'string') return check.text(name, value);
+    if (value instanceof Uint8Array) return value;
+    throw optionError(name, 'must be a path, contents or a Buffer');
+  },
+  signal(name, value) {
+    if (!(value instanceof AbortSignal)) {
+      throw optionError(name, 'must be an AbortSignal');
+    }
+    return value;
+  },
+  duplex(name, value) {
+    if (typeof value === 'function' || value instanceof Duplex) return value;
+    throw optionError(name, 'must be a Duplex or a function that returns one');
+  },
+  listOf(one) {
+    return (name, value) => {
+      const list = Array.isArray(value) ? value : [value];
+      return list.map((item, i) => one(`${name}[${i}]`, item));
+    };
+  },
+};
+
+const port = check.integer(0, 65535);
+const milliseconds = check.integer(1, 2 ** 31 - 1);
+const count = check.integer(1, UINT32_MAX);
+const countOrNone = check.integer(0, UINT32_MAX);
+
+/** Options of later versions: named, so that the message can be clear. */
+function later(name) {
+  throw optionError(
+    name,
+    'is not part of this version yet',
+    'ERR_WRAITH_UNSUPPORTED',
+  );
+}
+
+function transportOnly(...known) {
+  const one = check.oneOf(...known, 'tls', 'wss', 'ws', 'iroh', 'h3', 'auto');
+  return (name, value) => {
+    const list = Array.isArray(value) ? value : [value];
+    for (const item of list) {
+      one(name, item);
+      if (!known.includes(item)) later(`${name} ${item}`);
+    }
+    return value;
+  };
+}
+
+const connectShape = {
+  transport: transportOnly('tcp'),
+  server: check.text,
+  peer: later,
+  stream: check.duplex,
+  identity: check.keySource,
+  passphrase: check.string,
+  certificate: later,
+  agent: later,
+  user: check.text,
+  hostKey(name, value) {
+    if (typeof value === 'function') return value;
+    return check.listOf(check.text)(name, value);
+  },
+  knownHosts: check.text,
+  acceptNew: check.boolean,
+  tlsServerName: later,
+  tlsCa: later,
+  tlsPin: later,
+  insecure: later,
+  stealthSecret: later,
+  wsPath: later,
+  irohRelay: later,
+  irohKey: later,
+  proxy: later,
+  keepalive: milliseconds,
+  connectTimeout: milliseconds,
+  signal: check.signal,
+};
+
+const reconnectShape = {
+  reconnect: check.boolean,
+  minDelay: milliseconds,
+  maxDelay: milliseconds,
+};
+
+function rule(name, value) {
+  if (!isPlainObject(value)) {
+    throw optionError(name, 'must be { allow } or { deny }');
+  }
+  const keys = Object.keys(value);
+  if (keys.length !== 1 || !['allow', 'deny'].includes(keys[0])) {
+    throw optionError(name, 'must be { allow } or { deny }');
+  }
+  check.text(`${name}.${keys[0]}`, value[keys[0]]);
+  return value;
+}
+
+const serveShape = {
+  hostKey: check.keySource,
+  passphrase: check.string,
+  hostCertificate: later,
+  authorizedKeys: check.keySource,
+  certAuthority: later,
+  revokedKeys: later,
+  transport: transportOnly('tcp'),
+  listen: check.listOf(check.string),
+  tlsCert: later,
+  tlsKey: later,
+  acmeDomain: later,
+  acmeDirectory: later,
+  acmeEmail: later,
+  acmeCa: later,
+  acmeDir: later,
+  acmeChallenge: later,
+  acmeHttpListen: later,
+  acmeEabKid: later,
+  acmeEabHmacKey: later,
+  stealth: later,
+  decoy: later,
+  stealthSecret: later,
+  wsPath: later,
+  trustProxy: later,
+  proxy: later,
+  irohRelay: later,
+  irohKey: later,
+  publishAddresses: later,
+  publish: later,
+  allowPeer: later,
+  maxConnectionsPerIp: countOrNone,
+  maxAuthAttempts: count,
+  loginGraceTime: milliseconds,
+  maxStartups: count,
+  maxSessions: count,
+  maxChannels: count,
+  keepalive: milliseconds,
+  allow: check.listOf(check.text),
+  deny: check.listOf(check.text),
+  policy: check.listOf(rule),
+  gatewayPorts: check.boolean,
+  forwarding: check.boolean,
+  metrics: later,
+  workers: later,
+  authorize: check.functionValue,
+  log: check.functionValue,
+  logLevel: check.oneOf('error', 'warn', 'info', 'debug'),
+  signal: check.signal,
+};
+
+/**
+ * Checks `options` against shapes of { name: check }. Undefined counts as not
+ * given.
+ */
+function readOptions(options, ...shapes) {
+  if (options === undefined) return {};
+  if (!isPlainObject(options)) {
+    throw optionError('options', 'must be an object');
+  }
+  const shape = Object.assign({}, ...shapes);
+  const out = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(shape, name)) {
+      throw optionError(
+        name,
+        'is not a known option',
+        'ERR_WRAITH_UNKNOWN_OPTION',
+      );
+    }
+    if (value !== undefined) out[name] = shape[name](name, value);
+  }
+  return out;
+}
+
+/** 'host', 'host:port', '[v6]:port', 'v6' → { host, port }. */
+function parseHostPort(name, text, defaultPort) {
+  const bracketed = /^\[([^\]]+)\](?::(\d{1,5}))?$/.exec(text);
+  const plain = /^([^:[\]]*)(?::(\d{1,5}))?$/.exec(text);
+  const bare = /^[0-9a-fA-F:.%]*:[0-9a-fA-F:.%]*:[^\]]*$/.test(text);
+  const match = bracketed || plain || (bare ? [text, text, undefined] : null);
+  if (!match) throw optionError(name, 'must be host, host:port or [v6]:port');
+  const number = match[2] === undefined ? defaultPort : Number(match[2]);
+  if (number === undefined) throw optionError(name, 'needs a port');
+  return { host: match[1], port: port(name, number) };
+}
+
+module.exports = {
+  check,
+  connectShape,
+  isPlainObject,
+  kInternal,
+  parseHostPort,
+  port,
+  readOptions,
+  reconnectShape,
+  serveShape,
+};

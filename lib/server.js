@@ -1,0 +1,376 @@
+'use strict';
+
+const { EventEmitter } = require('node:events');
+const { Duplex } = require('node:stream');
+
+const { EVENT, Ref, native, register, unregister } = require('./binding.js');
+const { joinCarrier } = require('./carrier.js');
+const {
+  WraithError,
+  abortError,
+  errorFromStatus,
+  optionError,
+  statusOf,
+} = require('./errors.js');
+const { defaultPaths, readSource } = require('./files.js');
+const { loadKey, loadOrCreateHostKey } = require('./keys.js');
+const {
+  check,
+  kInternal,
+  parseHostPort,
+  readOptions,
+  serveShape,
+} = require('./options.js');
+const { WraithStream } = require('./stream.js');
+const { opened } = require('./tunnel.js');
+
+const DEFAULT_LISTEN = 'tcp=[::]:2222';
+const DEFAULT_DRAIN = 2000;
+const LEVELS = { error: 1, warn: 2, info: 3, debug: 4 };
+/** Connections that an async iterator has not taken yet. */
+const ITERATOR_QUEUE = 1000;
+
+/** Rules in order: [{ allow }, { deny }] → [[allowed, text]]. */
+function readRules({ policy, allow, deny }) {
+  if (policy && (allow || deny)) {
+    throw optionError('policy', 'cannot be combined with allow and deny');
+  }
+  // Two lists have no order between them: then what is denied is denied.
+  const list = policy ?? [
+    ...(deny ?? []).map((text) => ({ deny: text })),
+    ...(allow ?? []).map((text) => ({ allow: text })),
+  ];
+  return list.map(readRule);
+}
+
+function readRule(rule) {
+  const [kind] = Object.keys(rule);
+  const why = native.ruleCheck(rule[kind]);
+  if (why !== null) {
+    const shown = JSON.stringify(rule[kind]);
+    throw optionError(kind, `${shown}: ${why}`, 'ERR_WRAITH_RULE');
+  }
+  return [kind === 'allow', rule[kind]];
+}
+
+async function readAuthorizedKeys(source) {
+  const { text, file } = await readSource('authorizedKeys', source);
+  const { status, line } = native.authorizedKeysCheck(text);
+  if (status < 0) throw authorizedKeysError(status, line, file);
+  return text;
+}
+
+function authorizedKeysError(status, line, file) {
+  const error = errorFromStatus(status, { phase: 'options' });
+  const where = `${file ?? 'authorizedKeys'}${line ? `:${line}` : ''}`;
+  error.message = `authorizedKeys: ${where}: ${error.message}`;
+  error.option = 'authorizedKeys';
+  if (file) error.file = file;
+  if (line) error.line = line;
+  return error;
+}
+
+function parseListen(text) {
+  const match = /^(?:([a-z0-9]+)=)?(.*)$/s.exec(text);
+  const [, transport = 'tcp', address] = match;
+  if (transport !== 'tcp') {
+    throw optionError(
+      'listen',
+      `transport ${transport} is not part of this version yet`,
+      'ERR_WRAITH_UNSUPPORTED',
+    );
+  }
+  return { transport, ...parseHostPort('listen', address, 2222) };
+}
+
+class WraithServer extends EventEmitter {
+  #id;
+  #authorize;
+  #log;
+  #ref = new Ref();
+  #closed;
+  #resolveClosed;
+  #closing = false;
+  #iterators = 0;
+
+  constructor(id, { authorize, log }, hostKey) {
+    super();
+    this.#id = id;
+    this.#authorize = authorize;
+    this.#log = log;
+    this.addresses = [];
+    this.hostKeyFingerprint = hostKey.fingerprint;
+    this.hostKey = hostKey.publicKey;
+    this.hostKeyFile = hostKey.file;
+    this.hostKeyCreated = Boolean(hostKey.created);
+    this.#closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    register(id, this);
+    this.#ref.open();
+    this.on('newListener', (name) => this.#countListeners(name, 1));
+    this.on('removeListener', (name) => this.#countListeners(name, 0));
+  }
+
+  ref() {
+    this.#ref.ref();
+    return this;
+  }
+
+  unref() {
+    this.#ref.unref();
+    return this;
+  }
+
+  /** With nobody to take them, control channels are refused by the core. */
+  #countListeners(name, coming) {
+    if (name !== 'connection' || this.#id === 0) return;
+    const count = this.listenerCount('connection') + coming;
+    native.serverSetControl(this.#id, count > 0);
+  }
+
+  onConnection(listener) {
+    this.on('connection', listener);
+    return this;
+  }
+
+  _listen({ transport, host, port }) {
+    const bound = native.serverListen(this.#id, host, port);
+    if (typeof bound === 'number') {
+      throw errorFromStatus(bound, { syscall: 'listen', address: host, port });
+    }
+    this.addresses.push({ transport, host: bound.host, port: bound.port });
+  }
+
+  onEvent(type, event, b) {
+    if (type === EVENT.CONTROL) this.#onControl(event);
+    else if (type === EVENT.AUTHORIZE) this.#onAuthorize(event);
+    else if (type === EVENT.LOG) this.#onLog(event);
+    else if (type === EVENT.SESSION) this.#onSession(event >>> 0, b === 1);
+    else if (type === EVENT.SERVER_CLOSED) this.#onClosed();
+  }
+
+  #onControl({ stream, session, name, fingerprint, ...rest }) {
+    const info = {
+      sessionId: session,
+      destination: name,
+      keyFingerprint: fingerprint,
+      ...rest,
+    };
+    const channel = new WraithStream(stream, info);
+    if (!this.emit('connection', channel, info)) channel.destroy();
+  }
+
+  async #onAuthorize({ session, fingerprint, ...rest }) {
+    let accepted = false;
+    try {
+      const identity = {
+        sessionId: session,
+        keyFingerprint: fingerprint,
+        ...rest,
+      };
+      accepted = (await this.#authorize(identity)) === true;
+    } catch {
+      accepted = false; // a throw refuses
+    }
+    if (this.#id !== 0) native.serverAuthorize(this.#id, session, accepted);
+  }
+
+  #onLog({ record, line }) {
+    if (this.#log) this.#log(record, line);
+  }
+
+  #onSession(sessionId, up) {
+    this.emit(up ? 'session' : 'sessionClose', sessionId);
+  }
+
+  async *[Symbol.asyncIterator]() {
+    const queue = [];
+    let wake = () => {};
+    const onConnection = (stream, info) => {
+      if (queue.length >= ITERATOR_QUEUE) stream.destroy();
+      else queue.push({ stream, info });
+      wake();
+    };
+    const onClose = () => wake();
+    this.on('connection', onConnection).on('close', onClose);
+    try {
+      while (this.#id !== 0 || queue.length > 0) {
+        if (queue.length > 0) yield queue.shift();
+        else {
+          await new Promise((resolve) => {
+            wake = resolve;
+          });
+        }
+      }
+    } finally {
+      this.off('connection', onConnection).off('close', onClose);
+      for (const { stream } of queue) stream.destroy();
+    }
+  }
+
+  /** Opens a channel to a client that accepts the reserved name. */
+  async open(sessionId, name) {
+    this.#mustBeOpen();
+    check.text('name', name);
+    const id = native.serverOpen(this.#id, sessionId >>> 0, name);
+    if (id < 0) throw errorFromStatus(id, { phase: 'channel' });
+    return opened(id, { sessionId, destination: name });
+  }
+
+  /** Serves SSH on a stream of the caller's. */
+  accept(stream, options) {
+    this.#mustBeOpen();
+    if (!(stream instanceof Duplex)) {
+      throw optionError('stream', 'must be a Duplex');
+    }
+    const o = readOptions(options, { remoteAddress: check.string });
+    const inner = native.serverAccept(this.#id, o.remoteAddress ?? '');
+    if (inner < 0) {
+      stream.destroy();
+      return;
+    }
+    joinCarrier(stream, inner);
+  }
+
+  /** Puts new keys and rules in force, both or neither. */
+  async reload(options) {
+    const { authorizedKeys, policy } = readOptions(options, {
+      authorizedKeys: serveShape.authorizedKeys,
+      policy: serveShape.policy,
+      certAuthority: serveShape.certAuthority,
+      revokedKeys: serveShape.revokedKeys,
+      tlsCert: serveShape.tlsCert,
+      tlsKey: serveShape.tlsKey,
+    });
+    const rules = policy && readRules({ policy });
+    const keys = authorizedKeys && (await readAuthorizedKeys(authorizedKeys));
+    this.#mustBeOpen();
+    const result = native.serverReload(this.#id, {
+      authorizedKeys: keys,
+      rules,
+    });
+    if (typeof result !== 'number') {
+      throw authorizedKeysError(result.status, result.line);
+    }
+    if (result < 0) throw errorFromStatus(result);
+  }
+
+  sessions() {
+    return this.#id === 0 ? [] : native.serverSessions(this.#id);
+  }
+
+  stats() {
+    return this.#id === 0 ? null : native.serverStats(this.#id);
+  }
+
+  /** Stops accepting, gives channels `drain` ms, ends. Again: at once. */
+  close(options) {
+    const { drain } = readOptions(options, {
+      drain: check.integer(0, 2 ** 31 - 1),
+    });
+    if (this.#id !== 0) {
+      const wait = this.#closing ? 0 : (drain ?? DEFAULT_DRAIN);
+      this.#closing = true;
+      native.serverClose(this.#id, wait);
+    }
+    return this.#closed;
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.close();
+  }
+
+  #mustBeOpen() {
+    if (this.#id === 0) throw errorFromStatus(statusOf('CLOSED'));
+  }
+
+  #onClosed() {
+    unregister(this.#id);
+    this.#id = 0;
+    this.#ref.close();
+    this.emit('close');
+    this.#resolveClosed();
+  }
+}
+
+async function loadHostKey({ hostKey, passphrase }) {
+  if (hostKey === undefined) return loadOrCreateHostKey(defaultPaths.hostKey());
+  return loadKey('hostKey', hostKey, passphrase);
+}
+
+async function loadAuthorizedKeys({ authorizedKeys }) {
+  const source = authorizedKeys ?? defaultPaths.authorizedKeys();
+  try {
+    return await readAuthorizedKeys(source);
+  } catch (error) {
+    if (authorizedKeys !== undefined || error.cause?.code !== 'ENOENT') {
+      throw error;
+    }
+    throw new WraithError(
+      'ERR_WRAITH_NO_KEYS',
+      `nobody could log in: no authorizedKeys given, and no ${source}`,
+      { phase: 'options' },
+    );
+  }
+}
+
+function nativeOptions(o, key, authorizedKeys, rules) {
+  return {
+    hostKey: key.id,
+    authorizedKeys,
+    rules,
+    forwarding: o.forwarding ?? true,
+    gatewayPorts: o.gatewayPorts ?? false,
+    authorize: o.authorize !== undefined,
+    loginGraceTime: o.loginGraceTime,
+    keepalive: o.keepalive,
+    maxAuthAttempts: o.maxAuthAttempts,
+    maxStartups: o.maxStartups,
+    maxSessions: o.maxSessions,
+    maxChannels: o.maxChannels,
+    maxConnectionsPerIp: o.maxConnectionsPerIp,
+    logLevel: o.log ? LEVELS[o.logLevel ?? 'info'] : 0,
+    ...o.internal,
+  };
+}
+
+function newServer(o, key, authorizedKeys, rules) {
+  try {
+    const id = native.serverNew(nativeOptions(o, key, authorizedKeys, rules));
+    if (typeof id !== 'number') throw authorizedKeysError(id.status, id.line);
+    if (id < 0) throw errorFromStatus(id);
+    return new WraithServer(id, o, key);
+  } finally {
+    native.keyFree(key.id); // the server has a reference of its own
+  }
+}
+
+/** Listens and serves; rejects with a coded error if it cannot. */
+async function serve(options) {
+  const o = readOptions(options, serveShape);
+  o.internal = options?.[kInternal];
+  if (o.signal?.aborted) throw abortError(o.signal);
+  const listen = (o.listen ?? [DEFAULT_LISTEN]).map(parseListen);
+  const rules = readRules(o);
+  const authorizedKeys = await loadAuthorizedKeys(o);
+  const key = await loadHostKey(o);
+  const server = newServer(o, key, authorizedKeys, rules);
+  try {
+    for (const address of listen) server._listen(address);
+  } catch (error) {
+    await server.close({ drain: 0 });
+    throw error;
+  }
+  watchSignal(server, o.signal);
+  return server;
+}
+
+function watchSignal(server, signal) {
+  if (!signal) return;
+  const onAbort = () => server.close();
+  signal.addEventListener('abort', onAbort, { once: true });
+  server.once('close', () => signal.removeEventListener('abort', onAbort));
+}
+
+module.exports = { WraithServer, serve };

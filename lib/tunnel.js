@@ -1,0 +1,513 @@
+'use strict';
+
+const { randomBytes } = require('node:crypto');
+const { EventEmitter } = require('node:events');
+const os = require('node:os');
+
+const { EVENT, Ref, native, register, unregister } = require('./binding.js');
+const { joinCarrier, takeCarrier } = require('./carrier.js');
+const {
+  WraithError,
+  abortError,
+  errorFromStatus,
+  optionError,
+  statusOf,
+} = require('./errors.js');
+const { defaultPaths } = require('./files.js');
+const { HostKeyJudge } = require('./hostkey.js');
+const { loadKey } = require('./keys.js');
+const { LocalListener, RemoteListener } = require('./listener.js');
+const {
+  check,
+  connectShape,
+  kInternal,
+  parseHostPort,
+  port: checkPort,
+  readOptions,
+  reconnectShape,
+} = require('./options.js');
+const { Reconnect } = require('./reconnect.js');
+const { WraithStream } = require('./stream.js');
+
+const DEFAULT_PORT = 2222;
+
+/** What does not get better by itself ends a tunnel that was never up. */
+const FINAL_PHASES = new Set(['options', 'hostkey', 'auth']);
+
+function isFinal(error, wasEverUp) {
+  if (error.code === 'ERR_WRAITH_HOST_KEY_MISMATCH') return true;
+  if (wasEverUp || error.code === 'ERR_WRAITH_AUTH_TIMEOUT') return false;
+  return FINAL_PHASES.has(error.phase);
+}
+
+/** { path } or { host, port } of a destination, or a coded error. */
+function parseDestination(text) {
+  const parsed = native.destination(check.text('destination', text));
+  if (typeof parsed === 'string') throw optionError('destination', parsed);
+  return parsed;
+}
+
+function parseForward(name, spec, remote) {
+  if (typeof spec === 'string') {
+    const parsed = native.forwardSpec(spec, remote);
+    if (typeof parsed !== 'string') return parsed;
+    const shown = JSON.stringify(spec);
+    throw optionError(name, `${shown}: ${parsed}`, 'ERR_WRAITH_SPEC');
+  }
+  return readForward(name, spec, remote);
+}
+
+const forwardShape = {
+  bindHost: check.string,
+  bindPort: checkPort,
+  bindPath: check.text,
+  host: check.text,
+  port: checkPort,
+  path: check.text,
+};
+
+function readForward(name, spec, remote) {
+  const o = readOptions(spec, forwardShape);
+  const bind =
+    o.bindPath === undefined
+      ? { host: o.bindHost ?? '', port: o.bindPort ?? 0 }
+      : { path: o.bindPath };
+  if (o.path !== undefined) return { bind, target: { path: o.path } };
+  if (o.host === undefined && remote) return { bind, target: null };
+  if (o.host === undefined || o.port === undefined) {
+    throw optionError(name, 'needs host and port, or path');
+  }
+  return { bind, target: { host: o.host, port: o.port } };
+}
+
+/**
+ * A long-lived handle: sessions come and go beneath it, its listeners stay.
+ * Never throws asynchronously; `ready()` and the events tell what happens.
+ */
+class Tunnel extends EventEmitter {
+  #id = 0;
+  #options;
+  #server;
+  #judge;
+  #state = 'connecting';
+  #key = null;
+  #instance = randomBytes(16);
+  #reconnect;
+  #everUp = false;
+  #endError = null;
+  #waiting = new Set(); // of ready()
+  #remotes = new Map(); // native id → RemoteListener
+  #ref = new Ref();
+  #verdict = null; // the error that a host key verdict was given with
+  #closed;
+  #resolveClosed;
+
+  constructor(options) {
+    super();
+    this.#options = options;
+    this.#server = options.server
+      ? parseHostPort('server', options.server, DEFAULT_PORT)
+      : null;
+    this.#judge = new HostKeyJudge(options, this.#server);
+    this.#reconnect = new Reconnect(options, () => this.#attempt());
+    this.#closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#id = native.tunnelNew();
+    if (this.#id < 0) throw errorFromStatus(this.#id);
+    register(this.#id, this);
+    this.#ref.open();
+    this.#watchSignal(options.signal);
+    // Not at once: listeners of 'state' shall see the first state change.
+    queueMicrotask(() => this.#attempt());
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  ref() {
+    this.#ref.ref();
+    return this;
+  }
+
+  unref() {
+    this.#ref.unref();
+    return this;
+  }
+
+  #watchSignal(signal) {
+    if (!signal) return;
+    const onAbort = () => this.destroy(abortError(signal));
+    if (signal.aborted) queueMicrotask(onAbort);
+    else signal.addEventListener('abort', onAbort, { once: true });
+    this.once('close', () => signal.removeEventListener('abort', onAbort));
+  }
+
+  #setState(state, more = {}) {
+    if (this.#state === 'closed') return;
+    this.#state = state;
+    this.emit('state', { state, ...more });
+  }
+
+  async #attempt() {
+    if (this.#state === 'closed') return;
+    try {
+      await this.#connect();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #connect() {
+    this.#verdict = null;
+    const key = await this.#loadIdentity();
+    const hostKeyTypes = await this.#judge.preferredTypes();
+    const { stream } = this.#options;
+    const outer = stream ? await takeCarrier(stream) : null;
+    if (this.#state === 'closed') {
+      outer?.destroy();
+      return;
+    }
+    const result = native.tunnelConnect(this.#id, {
+      ...(outer ? { pipe: true } : this.#server),
+      user: this.#options.user ?? os.userInfo().username,
+      identities: [key.id],
+      hostKeyTypes,
+      keepalive: this.#options.keepalive,
+      connectTimeout: this.#options.connectTimeout,
+      instance: this.#instance,
+      ...this.#options.internal,
+    });
+    if (result < 0) throw errorFromStatus(result);
+    if (outer) joinCarrier(outer, result);
+  }
+
+  async #loadIdentity() {
+    if (this.#key) return this.#key;
+    const source = this.#options.identity ?? defaultPaths.identity();
+    const key = await loadKey('identity', source, this.#options.passphrase);
+    if (this.#state === 'closed') {
+      native.keyFree(key.id);
+      throw errorFromStatus(statusOf('CLOSED'));
+    }
+    this.#key = key;
+    return key;
+  }
+
+  onEvent(type, event, b) {
+    if (type === EVENT.HOST_KEY) this.#onHostKey(event);
+    else if (type === EVENT.UP) this.#onUp();
+    else if (type === EVENT.DOWN) this.#onDown(event);
+    else if (type === EVENT.STREAM) this.#onStream(event);
+    else if (type === EVENT.TUNNEL_CLOSED) this.#onClosed(b);
+  }
+
+  async #onHostKey(key) {
+    let status = 0;
+    try {
+      const { added, file } = await this.#judge.check(key);
+      this.emit('hostkey', { ...key, added, file });
+    } catch (error) {
+      this.#verdict = error;
+      status = statusOf('HOST_KEY_MISMATCH');
+    }
+    native.tunnelVerdict(this.#id, status);
+  }
+
+  #onUp() {
+    this.#everUp = true;
+    this.#reconnect.reset();
+    this.#setState('up');
+    for (const waiter of [...this.#waiting]) waiter.resolve();
+  }
+
+  #onDown({ status, phase, wasUp, orderly, text }) {
+    if (this.#state === 'closed') return;
+    const error = this.#verdict ?? this.#downError(status, phase, text);
+    this.#failed(error, wasUp, orderly);
+  }
+
+  #downError(status, phase, text) {
+    const more = { phase: phase || undefined, text: text || undefined };
+    if (phase === 'dial' && this.#server) {
+      more.syscall = 'connect';
+      more.address = this.#server.host;
+      more.port = this.#server.port;
+    }
+    return errorFromStatus(status || statusOf('PEER_CLOSED'), more);
+  }
+
+  #failed(error, wasUp = false, orderly = false) {
+    if (this.#state === 'closed') return;
+    const error_ = error instanceof WraithError ? error : wrapError(error);
+    this.emit('down', { error: error_, wasUp, orderly });
+    if (this.#state === 'closed') return;
+    if (isFinal(error_, this.#everUp) || !this.#mayReconnect(wasUp)) {
+      this.destroy(error_);
+      return;
+    }
+    const { attempt, retryIn } = this.#reconnect.schedule(wasUp);
+    this.#setState('reconnecting', { reason: error_, attempt, retryIn });
+  }
+
+  #mayReconnect() {
+    const { reconnect = true, stream } = this.#options;
+    // A stream that is not a factory has been used up.
+    return reconnect && (!stream || typeof stream === 'function');
+  }
+
+  #onStream({ stream, remote, host, port, originHost, originPort }) {
+    const listener = this.#remotes.get(remote);
+    const channel = new WraithStream(stream, {
+      destination: host,
+      port,
+      remoteAddress: originHost,
+      remotePort: originPort,
+    });
+    if (listener && listener._onStream) {
+      listener._onStream(channel, channel.info);
+      return;
+    }
+    channel.destroy();
+  }
+
+  /**
+   * Resolves once the tunnel is up; rejects on what would end it.
+   */
+  ready({ signal } = {}) {
+    if (this.#state === 'up') return Promise.resolve();
+    if (this.#state === 'closed') return Promise.reject(this.#closedError());
+    return new Promise((resolve, reject) =>
+      this.#wait(resolve, reject, signal),
+    );
+  }
+
+  #wait(resolve, reject, signal) {
+    const settle = (fn, value) => {
+      this.#waiting.delete(waiter);
+      signal?.removeEventListener('abort', onAbort);
+      fn(value);
+    };
+    const onAbort = () => settle(reject, abortError(signal));
+    const waiter = {
+      resolve: () => settle(resolve),
+      reject: (error) => settle(reject, error),
+    };
+    this.#waiting.add(waiter);
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener('abort', onAbort, { once: true });
+  }
+
+  #closedError() {
+    return this.#endError ?? errorFromStatus(statusOf('CLOSED'));
+  }
+
+  #mustBeOpen() {
+    if (this.#state === 'closed') throw this.#closedError();
+  }
+
+  /** A channel to 'host:port', 'unix:/path' or a reserved name, as a Duplex. */
+  async open(destination, { signal, highWaterMark, allowHalfOpen } = {}) {
+    const target = parseDestination(destination);
+    if (signal?.aborted) throw abortError(signal);
+    if (this.#state === 'connecting') await this.ready({ signal });
+    this.#mustBeOpen();
+    const id = native.tunnelOpen(this.#id, target);
+    if (id < 0) throw errorFromStatus(id, { phase: 'channel' });
+    const info = { destination };
+    return opened(id, info, { signal, highWaterMark, allowHalfOpen });
+  }
+
+  async socks5(options) {
+    const o = readOptions(options, {
+      host: check.string,
+      port: checkPort,
+      auth: check.text,
+    });
+    const [user, ...rest] = (o.auth ?? '').split(':');
+    if (o.auth !== undefined && rest.length === 0) {
+      throw optionError('auth', 'must be user:password');
+    }
+    return this.#listen({
+      bindHost: o.host ?? '127.0.0.1',
+      bindPort: o.port ?? 1080,
+      inbound: true,
+      ...(o.auth === undefined ? {} : { user, password: rest.join(':') }),
+    });
+  }
+
+  async forward(spec) {
+    const { bind, target } = parseForward('forward', spec, false);
+    return this.#listen({
+      ...(bind.path === undefined
+        ? { bindHost: bind.host || 'localhost', bindPort: bind.port }
+        : { bindPath: bind.path }),
+      inbound: false,
+      target,
+    });
+  }
+
+  #listen(options) {
+    this.#mustBeOpen();
+    const bound = native.tunnelListen(this.#id, options);
+    if (typeof bound === 'number') throw listenError(bound, options);
+    const listener = new LocalListener(bound);
+    this.once('close', () => listener.onEvent(EVENT.LISTENER_CLOSED));
+    return listener;
+  }
+
+  /**
+   * Asks the server to listen, now and in every later session. Without
+   * onStream the connections are dialled to the target of the spec.
+   */
+  async remoteForward(spec, onStream) {
+    if (onStream !== undefined) check.functionValue('onStream', onStream);
+    const { bind, target } = parseForward('remoteForward', spec, true);
+    if (!onStream && !target) {
+      throw optionError('remoteForward', 'needs a target or onStream');
+    }
+    return this.#addRemote(bind, onStream ? null : target, onStream);
+  }
+
+  /** Channels that the server opens to this client by a reserved name. */
+  async accept(name, onStream) {
+    check.functionValue('onStream', onStream);
+    const parsed = parseDestination(check.text('name', name));
+    if (!parsed.reserved) {
+      throw optionError('name', "must be a single label, 'wraith-…'");
+    }
+    return this.#addRemote({ host: parsed.host, port: 0 }, null, onStream);
+  }
+
+  async #addRemote(bind, target, onStream) {
+    this.#mustBeOpen();
+    const id = native.tunnelRemoteAdd(this.#id, bind, target);
+    if (id < 0) throw errorFromStatus(id);
+    const listener = new RemoteListener(id, bind, onStream);
+    this.#remotes.set(id, listener);
+    listener.once('close', () => this.#remotes.delete(id));
+    try {
+      return await listener.granted;
+    } catch (error) {
+      await listener.close();
+      throw error;
+    }
+  }
+
+  stats() {
+    if (this.#id === 0) return null;
+    return native.tunnelStats(this.#id);
+  }
+
+  /** The address of the server as dialled, or null. */
+  get peer() {
+    return this.#id === 0 ? null : native.tunnelPeer(this.#id);
+  }
+
+  /** Says goodbye and resolves once nothing of it is left. */
+  close() {
+    this.#end(null, true);
+    return this.#closed;
+  }
+
+  destroy(error) {
+    this.#end(error ?? null, false);
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.close();
+  }
+
+  #end(error, orderly) {
+    if (this.#state === 'closed') return;
+    this.#endError = error;
+    this.#setState('closed', error ? { reason: error } : {});
+    this.#reconnect.stop();
+    const reason = this.#closedError();
+    for (const waiter of [...this.#waiting]) waiter.reject(reason);
+    native.tunnelClose(this.#id, orderly);
+  }
+
+  #onClosed() {
+    unregister(this.#id);
+    this.#id = 0;
+    for (const listener of [...this.#remotes.values()]) listener._forget();
+    if (this.#key) native.keyFree(this.#key.id);
+    this.#key = null;
+    this.#ref.close();
+    this.emit('close', this.#endError);
+    this.#resolveClosed();
+  }
+}
+
+function wrapError(error) {
+  return new WraithError('ERR_WRAITH_CARRIER', 'the carrier failed', {
+    phase: 'dial',
+    cause: error,
+  });
+}
+
+/** A listen error names the user's own bind address and nothing else. */
+function listenError(status, { bindHost, bindPort, bindPath }) {
+  return errorFromStatus(status, {
+    syscall: 'listen',
+    address: bindPath ?? bindHost,
+    port: bindPath === undefined ? bindPort : undefined,
+  });
+}
+
+/** Waits for OPENED of a stream id. */
+function opened(id, info, { signal, ...options } = {}) {
+  return new Promise((resolve, reject) => {
+    const ref = new Ref();
+    ref.open();
+    const settle = () => {
+      signal?.removeEventListener('abort', onAbort);
+      unregister(id);
+      ref.close();
+    };
+    const onAbort = () => {
+      settle();
+      native.streamClose(id, true);
+      register(id, { onEvent: () => unregister(id) });
+      reject(abortError(signal));
+    };
+    const onEvent = (type, status) => {
+      if (type !== EVENT.OPENED) return;
+      settle();
+      if (status < 0) reject(errorFromStatus(status, { phase: 'channel' }));
+      else resolve(new WraithStream(id, info, options));
+    };
+    register(id, { onEvent });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+function createTunnel(options) {
+  const read = readOptions(options, connectShape, reconnectShape);
+  if (!read.server && !read.stream) {
+    throw optionError('server', 'is needed (or stream)');
+  }
+  HostKeyJudge.require(read);
+  return new Tunnel({ ...read, internal: options[kInternal] });
+}
+
+/** One session with one channel; they end together. */
+async function connect(options = {}) {
+  const { destination = 'wraith-control', ...rest } = options;
+  parseDestination(destination);
+  if (rest.signal?.aborted) throw abortError(rest.signal);
+  const tunnel = createTunnel({ ...rest, reconnect: false });
+  try {
+    await tunnel.ready();
+    const stream = await tunnel.open(destination);
+    stream.once('close', () => tunnel.close());
+    return stream;
+  } catch (error) {
+    tunnel.destroy(error);
+    throw error;
+  }
+}
+
+module.exports = { Tunnel, connect, createTunnel, opened };
