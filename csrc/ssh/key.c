@@ -197,8 +197,8 @@ int wr_key_verify(wr_slice blob, wr_slice sig, const void *data, size_t len) {
   if (pub == NULL || bytes == NULL) {
     return WR_EAUTH_REFUSED;
   }
-  EVP_PKEY *pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, pub,
-                                               WR__PUBLIC_SIZE);
+  EVP_PKEY *pkey =
+      EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, pub, WR__PUBLIC_SIZE);
   EVP_MD_CTX *ctx = EVP_MD_CTX_new();
   int ok = pkey != NULL && ctx != NULL &&
            EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pkey) == 1 &&

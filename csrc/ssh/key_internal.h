@@ -19,9 +19,8 @@ WR_NODISCARD int wr__key_read_seed(wr_mem *mem, const void *text, size_t len,
                                    const char *passphrase,
                                    uint8_t seed[WR__SEED_SIZE]);
 /* 0, WR_ENOMEM. */
-WR_NODISCARD int wr__key_from_seed(wr_mem *mem,
-                                   const uint8_t seed[WR__SEED_SIZE],
-                                   wr_key **out);
+WR_NODISCARD int
+wr__key_from_seed(wr_mem *mem, const uint8_t seed[WR__SEED_SIZE], wr_key **out);
 /* The public key that belongs to a seed. 0, WR_ENOMEM. */
 WR_NODISCARD int wr__seed_public(const uint8_t seed[WR__SEED_SIZE],
                                  uint8_t pub[WR__PUBLIC_SIZE]);
@@ -40,7 +39,7 @@ wr_slice wr__next_word(wr_slice *rest);
 /* Ciphers of encrypted OpenSSH keys. */
 typedef struct wr__cipher {
   const char *name;
-  const char *evp;  /* NULL: chacha20-poly1305@openssh.com */
+  const char *evp; /* NULL: chacha20-poly1305@openssh.com */
   size_t key_bytes;
   size_t iv_bytes;
   size_t block_bytes;

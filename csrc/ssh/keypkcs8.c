@@ -55,10 +55,9 @@ static bool scheme_is_fine(const X509_ALGOR *scheme) {
   if (OBJ_obj2nid(scheme->algorithm) != NID_pbes2) {
     return false;
   }
-  pbe2 = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBE2PARAM),
-                                   scheme->parameter);
-  if (pbe2 == NULL ||
-      OBJ_obj2nid(pbe2->keyfunc->algorithm) != NID_id_pbkdf2 ||
+  pbe2 =
+      ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBE2PARAM), scheme->parameter);
+  if (pbe2 == NULL || OBJ_obj2nid(pbe2->keyfunc->algorithm) != NID_id_pbkdf2 ||
       EVP_get_cipherbyobj(pbe2->encryption->algorithm) == NULL) {
     goto out;
   }

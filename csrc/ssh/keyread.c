@@ -212,8 +212,8 @@ static int box_seed(wr_mem *mem, wr_slice bytes, const char *passphrase,
   if (!wr_slice_eq(b.cipher, "none")) {
     return decrypt_box(mem, &b, passphrase, seed);
   }
-  if (!wr_slice_eq(b.kdf, "none") || b.kdf_options.len != 0 ||
-      b.tag.len != 0 || b.priv.len % PLAIN_BLOCK != 0) {
+  if (!wr_slice_eq(b.kdf, "none") || b.kdf_options.len != 0 || b.tag.len != 0 ||
+      b.priv.len % PLAIN_BLOCK != 0) {
     return WR_EKEY_FORMAT;
   }
   /* ssh-keygen fills to 8 bytes, others to the 16 of AES. */
@@ -267,8 +267,8 @@ int wr__key_read_seed(wr_mem *mem, const void *text, size_t len,
     err = WR_EKEY_FORMAT;
     goto out;
   }
-  err = armor_seed(mem, &a, (wr_slice){bytes, (size_t)n_bytes}, passphrase,
-                   seed);
+  err =
+      armor_seed(mem, &a, (wr_slice){bytes, (size_t)n_bytes}, passphrase, seed);
 out:
   wr_free_secret(mem, bytes, bytes_size);
   wr_free_secret(mem, chars, a.body.len);

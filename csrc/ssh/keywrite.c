@@ -132,8 +132,8 @@ static int put_box(wr_buf *b, wr_buf *priv, const wr_key *key,
   } else {
     err = wr__cipher_run(s->cipher, true, s->passphrase,
                          (wr_slice){s->salt, SALT_SIZE}, BCRYPT_ROUNDS,
-                         (wr_slice){priv->data, priv->len},
-                         (wr_slice){NULL, 0}, dst);
+                         (wr_slice){priv->data, priv->len}, (wr_slice){NULL, 0},
+                         dst);
     if (err != 0) {
       return WR_ENOMEM; /* no input can make encryption fail */
     }

@@ -20,8 +20,8 @@ typedef enum marker { MARKER_NONE, MARKER_CA, MARKER_REVOKED } marker;
 typedef struct entry {
   marker marker;
   wr_slice hosts;
-  wr_slice type;                /* borrowed from the text */
-  uint8_t bytes[WR__BLOB_MAX];  /* the key */
+  wr_slice type;               /* borrowed from the text */
+  uint8_t bytes[WR__BLOB_MAX]; /* the key */
   size_t len;
 } entry;
 
@@ -184,8 +184,7 @@ static bool read_key(wr_slice rest, entry *e) {
 
 /* False for blank lines, comments and what is broken: ssh skips those. */
 static bool read_line(wr_slice line, entry *e) {
-  const uint8_t *nul =
-      line.len == 0 ? NULL : memchr(line.data, '\0', line.len);
+  const uint8_t *nul = line.len == 0 ? NULL : memchr(line.data, '\0', line.len);
   if (nul != NULL) {
     line.len = (size_t)(nul - line.data);
   }

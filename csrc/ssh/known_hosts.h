@@ -8,9 +8,9 @@
    plain, wildcard, negated and hashed names, [host]:port, @revoked. Lines with
    @cert-authority are skipped: they match no plain key. */
 typedef enum wr_known_verdict {
-  WR_KNOWN_MATCH = 0,   /* this key stands there for this host */
-  WR_KNOWN_UNKNOWN,     /* nothing is said about the host */
-  WR_KNOWN_MISMATCH,    /* only other keys stand there */
+  WR_KNOWN_MATCH = 0, /* this key stands there for this host */
+  WR_KNOWN_UNKNOWN,   /* nothing is said about the host */
+  WR_KNOWN_MISMATCH,  /* only other keys stand there */
   WR_KNOWN_REVOKED
 } wr_known_verdict;
 

@@ -87,11 +87,11 @@ TAP_UNUSED static int kg_present(void) {
   return KG_RUN("ssh-keygen", "-l", "-f", kg_path("none")) >= 0;
 }
 
-#define KG_NEEDED()                                                           \
-  do {                                                                        \
-    if (!kg_present()) {                                                      \
-      SKIP("ssh-keygen is not installed");                                    \
-    }                                                                         \
+#define KG_NEEDED()                                                            \
+  do {                                                                         \
+    if (!kg_present()) {                                                       \
+      SKIP("ssh-keygen is not installed");                                     \
+    }                                                                          \
   } while (0)
 
 #endif /* WR_TEST_C_SSH_KEYGEN_H */

@@ -94,8 +94,7 @@ static const struct {
      "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
      "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"},
     {"c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
-     "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
-     "af82",
+     "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
      "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
      "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"},
 };
@@ -344,10 +343,9 @@ TEST(other_types_of_keys_are_refused_as_such) {
   }
 }
 
-static const char fixed_key[] =
-    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
-    "@BODY@"
-    "-----END OPENSSH PRIVATE KEY-----\n";
+static const char fixed_key[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+                                "@BODY@"
+                                "-----END OPENSSH PRIVATE KEY-----\n";
 
 /* A key made here, as text in `text`. */
 static size_t make_text(const char *passphrase) {
@@ -644,7 +642,7 @@ static int parse_line(const char *line, size_t len) {
 }
 
 TEST(public_lines_are_read) {
-#define B64                                                                   \
+#define B64                                                                    \
   "AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea"
   static const char *const good[] = {
       "ssh-ed25519 " B64,
