@@ -52,7 +52,6 @@ const objects = new Map();
 
 let slab;
 let spare;
-let holds = 0;
 let exitHooked = false;
 
 function newSlab() {
@@ -118,17 +117,11 @@ function sayGoodbye() {
 }
 
 function hold() {
-  holds += 1;
   native.hold();
   if (!exitHooked) {
     exitHooked = true;
     process.on('exit', sayGoodbye);
   }
-}
-
-function release() {
-  holds -= 1;
-  native.release();
 }
 
 /** Lets objects be ref'd and unref'd: one hold on the loop each at most. */
@@ -142,7 +135,7 @@ class Ref {
     if (held === this.#held) return;
     this.#held = held;
     if (held) hold();
-    else release();
+    else native.release();
   }
 
   open() {

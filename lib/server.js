@@ -91,7 +91,6 @@ class WraithServer extends EventEmitter {
   #closed;
   #resolveClosed;
   #closing = false;
-  #iterators = 0;
 
   constructor(id, { authorize, log }, hostKey) {
     super();

@@ -284,19 +284,18 @@ class Tunnel extends EventEmitter {
   }
 
   #wait(resolve, reject, signal) {
-    const settle = (fn, value) => {
+    const waiter = {};
+    const settle = (fn) => (value) => {
       this.#waiting.delete(waiter);
-      signal?.removeEventListener('abort', onAbort);
+      signal?.removeEventListener('abort', waiter.abort);
       fn(value);
     };
-    const onAbort = () => settle(reject, abortError(signal));
-    const waiter = {
-      resolve: () => settle(resolve),
-      reject: (error) => settle(reject, error),
-    };
+    waiter.resolve = settle(resolve);
+    waiter.reject = settle(reject);
+    waiter.abort = () => waiter.reject(abortError(signal));
     this.#waiting.add(waiter);
-    if (signal?.aborted) onAbort();
-    else signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted) waiter.abort();
+    else signal?.addEventListener('abort', waiter.abort, { once: true });
   }
 
   #closedError() {
@@ -457,30 +456,50 @@ function listenError(status, { bindHost, bindPort, bindPath }) {
   });
 }
 
-/** Waits for OPENED of a stream id. */
+/** A channel that is being opened: settles a promise with OPENED. */
+class Opening {
+  #id;
+  #ref = new Ref();
+  #signal;
+
+  /** make is called with the id at once: CLOSED may be the very next event. */
+  constructor(id, signal, { make, resolve, reject }) {
+    this.#id = id;
+    this.#signal = signal;
+    this.make = make;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.abort = () => this.#abort();
+    this.#ref.open();
+    register(id, this);
+    signal?.addEventListener('abort', this.abort, { once: true });
+  }
+
+  onEvent(type, status) {
+    if (type !== EVENT.OPENED) return;
+    this.#settle();
+    if (status < 0) this.reject(errorFromStatus(status, { phase: 'channel' }));
+    else this.resolve(this.make(this.#id));
+  }
+
+  #abort() {
+    this.#settle();
+    native.streamClose(this.#id, true);
+    this.reject(abortError(this.#signal));
+  }
+
+  #settle() {
+    this.#signal?.removeEventListener('abort', this.abort);
+    unregister(this.#id);
+    this.#ref.close();
+  }
+}
+
+/** Waits for OPENED of a stream id: its stream, or the coded error. */
 function opened(id, info, { signal, ...options } = {}) {
+  const make = () => new WraithStream(id, info, options);
   return new Promise((resolve, reject) => {
-    const ref = new Ref();
-    ref.open();
-    const settle = () => {
-      signal?.removeEventListener('abort', onAbort);
-      unregister(id);
-      ref.close();
-    };
-    const onAbort = () => {
-      settle();
-      native.streamClose(id, true);
-      register(id, { onEvent: () => unregister(id) });
-      reject(abortError(signal));
-    };
-    const onEvent = (type, status) => {
-      if (type !== EVENT.OPENED) return;
-      settle();
-      if (status < 0) reject(errorFromStatus(status, { phase: 'channel' }));
-      else resolve(new WraithStream(id, info, options));
-    };
-    register(id, { onEvent });
-    signal?.addEventListener('abort', onAbort, { once: true });
+    new Opening(id, signal, { make, resolve, reject });
   });
 }
 

@@ -59,8 +59,10 @@ async function run(args) {
 
 /** Sets process.exitCode; the process ends when nothing is left to do. */
 async function main(args) {
-  // A reader that goes away (head, a closed pipe) is no reason to fail loudly.
-  process.stdout.on('error', () => process.exit(EXIT.FAILURE));
+  // A reader that goes away (head, a closed pipe) is no reason for a stack.
+  process.stdout.on('error', () => {
+    process.exitCode = EXIT.FAILURE;
+  });
   try {
     const code = await run(args);
     if (code !== undefined) process.exitCode = code;
