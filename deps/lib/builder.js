@@ -30,6 +30,18 @@ function writeManifest(job) {
   fs.writeFileSync(manifestFile(job.stage), text);
 }
 
+// What is applied is what the key was made of, even if somebody edits a patch
+// in the meantime.
+function savePatches(work, patches) {
+  const dir = path.join(work, 'patches');
+  fs.mkdirSync(dir);
+  return patches.map((patch) => {
+    const file = path.join(dir, patch.name);
+    fs.writeFileSync(file, patch.content);
+    return { ...patch, path: file };
+  });
+}
+
 function makeJob(paths, entry, source) {
   const { pkg, settings, key } = entry;
   const work = cache.tempDir(paths, pkg.name);
@@ -39,6 +51,7 @@ function makeJob(paths, entry, source) {
     ...entry,
     source,
     work,
+    patches: savePatches(work, entry.patches),
     log,
     paths,
     label:

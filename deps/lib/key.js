@@ -52,11 +52,10 @@ function findPatches(root, name) {
     .readdirSync(dir)
     .filter((file) => file.endsWith('.patch'))
     .sort()
-    .map((file) => ({
-      name: file,
-      path: path.join(dir, file),
-      sha256: sha256File(path.join(dir, file)),
-    }));
+    .map((file) => {
+      const content = fs.readFileSync(path.join(dir, file));
+      return { name: file, content, sha256: sha256(content) };
+    });
 }
 
 /** What of a package applies in a variant. */

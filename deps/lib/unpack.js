@@ -86,7 +86,7 @@ async function applyPatches(pkg, source, patches, tree, log) {
 function addedHeaders(patches) {
   const found = new Set();
   for (const patch of patches) {
-    const text = fs.readFileSync(patch.path, 'utf8');
+    const text = patch.content.toString();
     const added = /^--- \/dev\/null.*\n\+\+\+ [^/\s]+\/include\/(\S+\.h)/gm;
     for (const [, header] of text.matchAll(added)) {
       if (!/_priv\.h$/.test(header)) found.add(header);
