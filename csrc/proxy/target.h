@@ -3,6 +3,7 @@
 
 #include "net/dial.h"
 #include "proxy/policy.h"
+#include "proxy/spec.h"
 #include "ssh/session.h"
 
 /* The far side of a channel: checks the policy, dials, then confirms the
@@ -28,5 +29,9 @@ void wr_target_connect(wr_ctx *ctx, wr_target_owner *owner, wr_open *open,
 void wr_target_canceled(wr_open *open);
 /* Ends all connections of the owner. */
 void wr_target_abort_all(wr_target_owner *owner);
+/* After a policy change: ends the connections and dials whose target the policy
+   in force no longer allows, judged by the name that was asked for and the
+   address that was dialled. */
+void wr_target_recheck(wr_target_owner *owner);
 
 #endif /* !defined(WR_PROXY_TARGET_H) */

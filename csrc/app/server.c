@@ -1,0 +1,334 @@
+#include "app/server_internal.h"
+
+#include <string.h>
+
+/* Life cycle, listeners, reload and drain. */
+
+/* While draining: how often to look for sessions whose channels have ended. */
+#define DRAIN_LOOK_MS 50
+#define MAX_STARTUPS 1000
+#define MAX_SESSIONS 10000
+#define STOPPING "the server is stopping"
+
+typedef struct server_listener {
+  wr_list node;
+  wr_server *server;
+  wr_listener *listener;
+} server_listener;
+
+/* LISTENERS */
+
+static void on_accept(wr_listener *listener, wr_link *link) {
+  server_listener *l = wr_listener_user(listener);
+  wr_link_info info;
+  char address[WR_ADDR_TEXT_MAX] = "";
+  uint32_t id;
+  wr_link_query(link, &info);
+  if (info.has_peer) {
+    wr_sockaddr_host((const struct sockaddr *)&info.peer, address);
+  }
+  if (l->server->state != SERVER_OPEN ||
+      wr__session_start(l->server, link, address, "tcp", &id) != 0) {
+    wr_link_close(link, WR_CLOSE_RESET);
+  }
+}
+
+static void on_listener_close(wr_listener *listener) {
+  server_listener *l = wr_listener_user(listener);
+  wr_server *s = l->server;
+  wr_list_remove(&l->node);
+  wr_free(&s->ctx->mem, l);
+  wr__server_gone(s);
+}
+
+static const wr_listener_handler listener_handler = {
+    .on_accept = on_accept, .on_close = on_listener_close};
+
+int wr_server_listen(wr_server *s, const char *host, uint16_t port,
+                     struct sockaddr_storage *bound) {
+  if (s->state != SERVER_OPEN || s->ctx->exiting) {
+    return WR_ECLOSED;
+  }
+  server_listener *l = wr_calloc(&s->ctx->mem, 1, sizeof(*l));
+  if (l == NULL) {
+    return WR_ENOMEM;
+  }
+  l->server = s;
+  int err = wr_listener_tcp(s->ctx, host, port, true, &listener_handler, l,
+                            &l->listener);
+  if (err != 0) {
+    wr_free(&s->ctx->mem, l);
+    return err;
+  }
+  wr_list_push(&s->listeners, &l->node);
+  wr_listener_addr(l->listener, bound);
+  wr__log_listening(s, (const struct sockaddr *)bound, "tcp");
+  return 0;
+}
+
+static void stop_listening(wr_server *s) {
+  wr_list_each(it, &s->listeners) {
+    wr_listener_close(wr_container_of(it, server_listener, node)->listener);
+  }
+}
+
+/* A stream of the caller's: the address comes as Node prints it, so IPv4 may
+   stand in IPv6. */
+static int read_address(const char *text, char address[WR_ADDR_TEXT_MAX]) {
+  struct sockaddr_storage ss;
+  wr_ip ip;
+  if (strlen(text) >= WR_ADDR_TEXT_MAX) {
+    return WR_EINVAL;
+  }
+  if (wr_ip_parse(text, &ip) == 0) {
+    wr_ip_to_sockaddr(&ip, 0, &ss);
+    wr_sockaddr_host((const struct sockaddr *)&ss, address);
+  } else {
+    snprintf(address, WR_ADDR_TEXT_MAX, "%s", text);
+  }
+  return 0;
+}
+
+int wr_server_accept(wr_server *s, wr_link *link, const char *remote_address,
+                     const char *transport, uint32_t *session_id) {
+  char address[WR_ADDR_TEXT_MAX];
+  if (s->state != SERVER_OPEN || s->ctx->exiting) {
+    return WR_ECLOSED;
+  }
+  int err = read_address(remote_address, address);
+  if (err != 0) {
+    return err;
+  }
+  return wr__session_start(s, link, address, transport, session_id);
+}
+
+/* THE END */
+
+static void server_free(wr_server *s) {
+  wr_ctx_remove_object(&s->obj);
+  wr_timer_stop(&s->tick);
+  wr_task_cancel(&s->finish);
+  if (s->remotes != NULL) {
+    wr_remotes_free(s->remotes);
+  }
+  wr_map_free(s->by_id);
+  wr_map_free(s->by_peer);
+  wr_key_unref(s->opts.host_key);
+  wr_free(&s->ctx->mem, s);
+}
+
+static void on_finish(wr_task *task) {
+  wr_server *s = wr_container_of(task, wr_server, finish);
+  if (s->state == SERVER_OPEN || !wr_list_empty(&s->listeners) ||
+      !wr_list_empty(&s->sessions)) {
+    return;
+  }
+  wr_authkeys_free(s->keys);
+  wr_policy_free(s->policy);
+  s->opts.handler->on_close(s);
+  server_free(s);
+}
+
+void wr__server_gone(wr_server *s) {
+  wr_task_post(s->ctx, &s->finish);
+}
+
+static bool is_idle(const server_session *ss) {
+  wr_ssh_info info;
+  if (ss->state != SESSION_UP) {
+    return true;
+  }
+  wr_ssh_query(ss->ssh, &info);
+  return info.channels == 0;
+}
+
+/* Ends the sessions that have no channel, or all. */
+static void end_sessions(wr_server *s, bool all) {
+  wr_list_each(it, &s->sessions) {
+    server_session *ss = wr__session_of(it);
+    if (ss->ssh != NULL && !ss->ending && (all || is_idle(ss))) {
+      wr__session_end(ss, WR_DISCONNECT_BY_APPLICATION, STOPPING);
+    }
+  }
+}
+
+static void drain(wr_server *s) {
+  uint64_t now = wr_ctx_now(s->ctx);
+  bool over = now >= s->drain_until_ms;
+  end_sessions(s, over);
+  if (over) {
+    s->state = SERVER_ENDING;
+    return;
+  }
+  uint64_t left = s->drain_until_ms - now;
+  wr_timer_start(&s->tick, WR_MIN(left, (uint64_t)DRAIN_LOOK_MS));
+}
+
+void wr_server_close(wr_server *s, uint64_t drain_ms) {
+  bool again = s->state != SERVER_OPEN;
+  if (!again) {
+    wr__log_stopping(s);
+    stop_listening(s);
+    s->state = SERVER_DRAINING;
+    s->drain_until_ms = wr_ctx_now(s->ctx) + drain_ms;
+    drain(s);
+    wr__server_gone(s);
+    return;
+  }
+  s->drain_until_ms = 0;
+  wr_list_each(it, &s->sessions) {
+    server_session *ss = wr__session_of(it);
+    if (ss->ending) {
+      wr__session_abort(ss);
+    }
+  }
+  drain(s);
+}
+
+static void on_obj_shutdown(wr_obj *obj) {
+  wr_server *s = wr_container_of(obj, wr_server, obj);
+  stop_listening(s);
+  s->state = SERVER_ENDING;
+  wr_timer_stop(&s->tick);
+  wr_list_each(it, &s->sessions) {
+    wr__session_abort(wr__session_of(it));
+  }
+  wr__server_gone(s);
+}
+
+/* STALE SESSIONS */
+
+/* Nothing came for one interval and half of the next: the keepalive has not
+   been answered. After two intervals the session ends by itself. */
+static void look_for_stale(wr_server *s) {
+  uint64_t limit = s->opts.keepalive_ms + s->opts.keepalive_ms / 2;
+  uint64_t now = wr_ctx_now(s->ctx);
+  wr_list_each(it, &s->sessions) {
+    server_session *ss = wr__session_of(it);
+    wr_ssh_info info;
+    if (ss->remote == NULL || wr_remote_count(ss->remote) == 0) {
+      continue;
+    }
+    wr_ssh_query(ss->ssh, &info);
+    wr_remote_session_set_stale(ss->remote, now - info.last_heard_ms >= limit);
+  }
+}
+
+static void on_tick(wr_timer *timer) {
+  wr_server *s = wr_container_of(timer, wr_server, tick);
+  if (s->state != SERVER_OPEN) {
+    drain(s);
+    return;
+  }
+  look_for_stale(s);
+  wr_timer_start(timer, s->opts.keepalive_ms / 4 + 1);
+}
+
+/* START */
+
+static void fill_in_defaults(wr_server_opts *o, const wr_ctx *ctx) {
+  o->login_grace_ms =
+      o->login_grace_ms != 0 ? o->login_grace_ms : WR_LOGIN_GRACE_MS;
+  o->keepalive_ms = o->keepalive_ms != 0 ? o->keepalive_ms : WR_KEEPALIVE_MS;
+  o->max_auth_attempts =
+      o->max_auth_attempts != 0 ? o->max_auth_attempts : WR_MAX_AUTH_ATTEMPTS;
+  o->max_startups = o->max_startups != 0 ? o->max_startups : MAX_STARTUPS;
+  o->max_sessions = o->max_sessions != 0 ? o->max_sessions : MAX_SESSIONS;
+  o->max_channels = o->max_channels != 0 ? o->max_channels : WR_MAX_CHANNELS;
+  if (o->log.wall_ms == NULL) {
+    o->log.wall_ms = ctx->log.wall_ms;
+  }
+}
+
+static const wr_policy *policy_in_force(void *data) {
+  return ((const wr_server *)data)->policy;
+}
+
+static int make_parts(wr_server *s) {
+  wr_ctx *ctx = s->ctx;
+  s->by_id = wr_map_new(&ctx->mem, wr_ctx_rand64(ctx), s->opts.max_sessions);
+  s->by_peer = wr_map_new(&ctx->mem, wr_ctx_rand64(ctx), s->opts.max_sessions);
+  if (s->by_id == NULL || s->by_peer == NULL) {
+    return WR_ENOMEM;
+  }
+  wr_remotes_opts opts = {.gateway_ports = s->opts.gateway_ports,
+                          .forwarding = s->opts.forwarding,
+                          .policy = policy_in_force,
+                          .data = s};
+  return wr_remotes_new(ctx, &opts, &s->remotes);
+}
+
+int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts, wr_server **out) {
+  if (ctx->exiting) {
+    return WR_ECLOSED;
+  }
+  wr_server *s = wr_calloc(&ctx->mem, 1, sizeof(*s));
+  if (s == NULL) {
+    return WR_ENOMEM;
+  }
+  s->ctx = ctx;
+  s->opts = *opts;
+  fill_in_defaults(&s->opts, ctx);
+  s->opts.host_key = wr_key_ref(opts->host_key);
+  s->state = SERVER_OPEN;
+  s->keys = opts->authorized_keys;
+  s->policy = opts->policy;
+  wr_list_init(&s->listeners);
+  wr_list_init(&s->sessions);
+  wr_timer_init(&s->tick, ctx, on_tick);
+  wr_task_init(&s->finish, on_finish);
+  s->obj.shutdown = on_obj_shutdown;
+  wr_ctx_add_object(ctx, &s->obj);
+  int err = make_parts(s);
+  if (err != 0) {
+    server_free(s);
+    return err;
+  }
+  if (s->opts.keepalive_ms != UINT64_MAX) {
+    wr_timer_start(&s->tick, s->opts.keepalive_ms / 4 + 1);
+  }
+  *out = s;
+  return 0;
+}
+
+/* RELOAD */
+
+/* Whoever has logged in, or is about to, with a key that is no longer there
+   goes. Keys that are not proved yet are judged when they are. */
+static void recheck_keys(wr_server *s) {
+  wr_list_each(it, &s->sessions) {
+    server_session *ss = wr__session_of(it);
+    wr_slice blob = {ss->blob, ss->blob_len};
+    if (ss->ssh != NULL && !ss->ending && ss->logged_in &&
+        !wr_authkeys_has(s->keys, blob)) {
+      wr__log_ended(ss, "key-removed");
+      wr__session_end(ss, WR_DISCONNECT_NO_AUTH,
+                      "the key is no longer authorized");
+    }
+  }
+}
+
+static void recheck_policy(wr_server *s) {
+  wr_list_each(it, &s->sessions) {
+    wr_target_recheck(&wr__session_of(it)->targets);
+  }
+  wr_remotes_recheck(s->remotes);
+}
+
+void wr_server_reload(wr_server *s, wr_authkeys *keys, wr_policy *policy) {
+  wr_authkeys *old_keys = keys != NULL ? s->keys : NULL;
+  wr_policy *old_policy = policy != NULL ? s->policy : NULL;
+  s->keys = keys != NULL ? keys : s->keys;
+  s->policy = policy != NULL ? policy : s->policy;
+  wr__log_reload(s, keys != NULL, policy != NULL);
+  if (keys != NULL) {
+    recheck_keys(s);
+  }
+  if (policy != NULL) {
+    recheck_policy(s);
+  }
+  wr_authkeys_free(old_keys);
+  if (old_policy != NULL) {
+    wr_policy_free(old_policy);
+  }
+}
