@@ -44,11 +44,13 @@ static int last_error(void) {
 
 /* Accepting. */
 
-static int accept_fd(int fd) {
+static int accept_fd(int fd, struct sockaddr_storage *ss) {
+  socklen_t len = sizeof(*ss);
+  ss->ss_family = AF_UNSPEC;
 #ifdef SOCK_CLOEXEC
-  return accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  return accept4(fd, (struct sockaddr *)ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 #else
-  int got = accept(fd, NULL, NULL);
+  int got = accept(fd, (struct sockaddr *)ss, &len);
   if (got >= 0) {
     (void)fcntl(got, F_SETFD, FD_CLOEXEC);
   }
@@ -66,7 +68,8 @@ static bool is_passing(int err) {
 /* 0: go on; 1: nobody waits any more; else an error. */
 static int accept_one(wr_listener *l) {
   wr_stream *s;
-  int fd = accept_fd(l->fd);
+  struct sockaddr_storage ss;
+  int fd = accept_fd(l->fd, &ss);
   if (fd < 0) {
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
       return 1;
@@ -78,6 +81,8 @@ static int accept_one(wr_listener *l) {
     close(fd);
     return err;
   }
+  /* Known even if the connection is gone already. */
+  wr__stream_set_peer(s, (struct sockaddr *)&ss);
   l->handler->on_accept(l, wr_stream_link(s));
   return 0;
 }

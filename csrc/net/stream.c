@@ -226,15 +226,27 @@ static int stream_shutdown(wr_link *link) {
 
 static void stream_query(const wr_link *link, wr_link_info *info) {
   const wr_stream *s = wr_container_of(link, wr_stream, link);
-  int len = sizeof(info->peer);
   memset(info, 0, sizeof(*info));
-  if (s->u.handle.type != UV_TCP) {
-    info->transport = "unix";
-    return;
+  info->transport = s->u.handle.type == UV_TCP ? "tcp" : "unix";
+  info->has_peer = s->peer.sin6_family != 0;
+  memcpy(&info->peer, &s->peer, sizeof(s->peer));
+}
+
+void wr__stream_set_peer(wr_stream *s, const struct sockaddr *sa) {
+  if (sa->sa_family == AF_INET) {
+    memcpy(&s->peer, sa, sizeof(struct sockaddr_in));
+  } else if (sa->sa_family == AF_INET6) {
+    memcpy(&s->peer, sa, sizeof(struct sockaddr_in6));
   }
-  info->transport = "tcp";
-  info->has_peer =
-      uv_tcp_getpeername(&s->u.tcp, (struct sockaddr *)&info->peer, &len) == 0;
+}
+
+static void ask_peer(wr_stream *s) {
+  struct sockaddr_storage ss = {.ss_family = 0};
+  int len = sizeof(ss);
+  if (s->u.handle.type == UV_TCP &&
+      uv_tcp_getpeername(&s->u.tcp, (struct sockaddr *)&ss, &len) == 0) {
+    wr__stream_set_peer(s, (struct sockaddr *)&ss);
+  }
 }
 
 static const wr_link_ops stream_ops = {
@@ -294,6 +306,7 @@ int wr_stream_connect(wr_stream *s, const struct sockaddr *sa,
   if (err == 0) {
     s->state = STREAM_CONNECTING;
     s->connect_cb = cb;
+    wr__stream_set_peer(s, sa);
     wr_ctx_req_started(s->link.ctx);
   }
   return err;
@@ -327,6 +340,7 @@ int wr_stream_accept(wr_ctx *ctx, uv_stream_t *listener, int family,
     return err;
   }
   s->state = STREAM_OPEN;
+  ask_peer(s);
   wr_stream_tune(s);
   *out = s;
   return 0;
@@ -345,6 +359,7 @@ int wr_stream_from_fd(wr_ctx *ctx, int fd, int family, wr_stream **out) {
     return err;
   }
   s->state = STREAM_OPEN;
+  ask_peer(s);
   wr_stream_tune(s);
   *out = s;
   return 0;

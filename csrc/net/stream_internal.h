@@ -45,6 +45,8 @@ struct wr_stream {
   uint8_t *rest;      /* what the owner did not take; NULL: nothing */
   size_t rest_at;     /* first byte of it that counts */
   size_t rest_len;    /* bytes of it that count */
+  /* From the start: the system forgets it when the connection ends. */
+  struct sockaddr_in6 peer; /* or a sockaddr_in; family 0: unknown */
   uint64_t bytes_in;
   uint64_t bytes_out;
 };
@@ -61,6 +63,9 @@ void wr__stream_on_task(wr_task *task);
 /* Reads away what has arrived: closing a socket with unread bytes makes the
    kernel send a reset, which may destroy our own last bytes on their way. */
 void wr__stream_discard_input(wr_stream *s);
+
+/* sa: an address of the internet; anything else is not kept. */
+void wr__stream_set_peer(wr_stream *s, const struct sockaddr *sa);
 
 /* 0, or why this path can be no Unix socket. */
 int wr__unix_path_check(const char *path);
