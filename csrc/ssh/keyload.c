@@ -9,7 +9,7 @@ struct wr_keyload {
   wr_ctx *ctx;
   wr_obj obj;
   uv_work_t work;
-  wr_keyload_cb cb; /* NULL once cancelled */
+  wr_keyload_cb cb; /* NULL once cancelled, also by teardown */
   void *user;
 
   /* The pool's thread has these between on_work and on_after_work. */
@@ -42,7 +42,7 @@ static void load_free(wr_keyload *load) {
 static void on_after_work(uv_work_t *work, int status) {
   wr_keyload *load = wr_container_of(work, wr_keyload, work);
   wr_ctx *ctx = load->ctx;
-  wr_keyload_cb cb = ctx->exiting ? NULL : load->cb;
+  wr_keyload_cb cb = load->cb;
   void *user = load->user;
   wr_key *key = NULL;
   wr_ctx_remove_object(&load->obj);

@@ -193,6 +193,39 @@ TEST(verification_is_strict) {
   wr_key_unref(key);
 }
 
+/* The second string of a blob, cut or extended with its length. */
+static size_t resize(uint8_t *dst, wr_slice blob, int by) {
+  wr_rd r;
+  wr_rd_init(&r, blob.data, blob.len);
+  wr_slice head = wr_rd_string(&r);
+  size_t at = 4 + head.len;
+  memset(dst, 0, 128);
+  memcpy(dst, blob.data, blob.len);
+  uint32_t len = (uint32_t)((int)wr_get_u32(blob.data + at) + by);
+  wr_put_u32(dst + at, len);
+  return at + 4 + len;
+}
+
+TEST(keys_and_signatures_have_one_size) {
+  wr_key *key = NULL;
+  wr_buf sig;
+  wr_buf_init(&sig, &mem, 256);
+  MUST(wr_key_generate(&mem, &key) == 0);
+  MUST(wr_key_sign(key, "x", 1, &sig) == 0);
+  wr_slice b = wr_key_blob(key);
+  wr_slice s = {sig.data, sig.len};
+  for (int by = -1; by <= 1; by++) {
+    uint8_t other[128];
+    int want = by == 0 ? 0 : WR_EAUTH_REFUSED;
+    wr_slice changed = {other, resize(other, b, by)};
+    EQ_INT(wr_key_verify(changed, s, "x", 1), want);
+    changed.len = resize(other, s, by);
+    EQ_INT(wr_key_verify(b, changed, "x", 1), want);
+  }
+  wr_buf_reset(&sig);
+  wr_key_unref(key);
+}
+
 TEST(a_signature_with_s_over_the_group_order_is_refused) {
   /* The first vector with L added to S (RFC 8032, section 5.1.7). */
   static const char high[] =
@@ -528,6 +561,32 @@ TEST(a_public_key_that_is_not_of_the_seed_is_refused) {
   }
   EQ_INT(copies, 3);
   EQ_INT(try_bytes(bytes, n, NULL), WR_EKEY_FORMAT);
+}
+
+TEST(authenticated_ciphers_notice_every_change) {
+  static const char *const names[] = {"aes256-gcm@openssh.com",
+                                      "chacha20-poly1305@openssh.com"};
+  KG_NEEDED();
+  for (size_t i = 0; i < WR_COUNTOF(names); i++) {
+    uint8_t bytes[4096];
+    char file[16];
+    snprintf(file, sizeof(file), "aead%zu", i);
+    if (KG_RUN("ssh-keygen", "-q", "-t", "ed25519", "-a", "1", "-Z", names[i],
+               "-C", "a longer comment, of which the end may change", "-N",
+               PASS, "-f", kg_path(file)) != 0) {
+      continue;
+    }
+    kg_read(file, text, sizeof(text));
+    size_t n = unwrap(bytes);
+    EQ_INT(try_bytes(bytes, n, PASS), 0);
+    EQ_INT(try_bytes(bytes, n - 1, PASS), WR_EKEY_FORMAT);
+    /* In the tag and, in front of it, the padding and the comment. */
+    for (size_t back = 1; back < 40; back += 5) {
+      bytes[n - back] ^= 1;
+      EQ_INT(try_bytes(bytes, n, PASS), WR_EKEY_PASSPHRASE);
+      bytes[n - back] ^= 1;
+    }
+  }
 }
 
 TEST(a_file_cannot_ask_for_days_of_bcrypt) {
