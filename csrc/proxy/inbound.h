@@ -2,6 +2,7 @@
 #define WR_PROXY_INBOUND_H
 
 #include "base/buf.h"
+#include "proxy/http_body.h"
 #include "proxy/spec.h"
 
 /* The server side of SOCKS5 (RFC 1928, RFC 1929), SOCKS4, SOCKS4a, HTTP CONNECT
@@ -31,12 +32,15 @@ typedef struct wr_inbound {
   wr_buf out;     /* for the client: send and consume */
   wr_buf forward; /* for the target, before the client's own bytes: the request
                      head of WR_INBOUND_HTTP_FORWARD in origin form */
+  /* Where the body of WR_INBOUND_HTTP_FORWARD ends: what the client sends after
+     it is no business of this target. */
+  wr_http_body body;
   /* private */
   int step;
   wr_buf in;
   const char *user;
   const char *password;
-  unsigned auth_methods;
+  bool no_reply_body; /* a HEAD request */
 } wr_inbound;
 
 /* user and password: NULL for no authentication; borrowed, must stay. */
@@ -45,8 +49,8 @@ void wr_inbound_init(wr_inbound *in, wr_mem *mem, const char *user,
 void wr_inbound_reset(wr_inbound *in);
 /* Takes bytes up to the end of the request; *taken says how many. What follows
    belongs to the stream. 0 (look at state) or WR_ENOMEM. */
-WR_NODISCARD int wr_inbound_feed(wr_inbound *in, const uint8_t *data, size_t len,
-                                 size_t *taken);
+WR_NODISCARD int wr_inbound_feed(wr_inbound *in, const uint8_t *data,
+                                 size_t len, size_t *taken);
 /* status 0: the target is connected. Else WR_ECHANNEL_*, WR_ETUNNEL_DOWN …: the
    reply is as interface.md, section 5 says, and the state becomes FAILED. */
 WR_NODISCARD int wr_inbound_reply(wr_inbound *in, int status);

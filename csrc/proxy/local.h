@@ -22,9 +22,9 @@ typedef struct wr_local_opts {
   const char *bind_path; /* a Unix socket instead */
   bool inbound;          /* SOCKS/HTTP; else every connection goes to target */
   wr_endpoint target;
-  const char *user;      /* for inbound; copied */
+  const char *user; /* for inbound; copied */
   const char *password;
-  uint64_t handshake_ms; /* 0: 10 s */
+  uint64_t handshake_ms;    /* 0: 10 s */
   uint32_t max_connections; /* 0: 10000; more wait in the backlog */
 } wr_local_opts;
 

@@ -14,8 +14,8 @@ typedef struct wr_remote_session wr_remote_session; /* one per SSH session */
 
 typedef struct wr_remotes_opts {
   bool gateway_ports;
-  bool forwarding;              /* false: every request is refused but wraith-… */
-  uint32_t max_per_session;     /* 0: 100 */
+  bool forwarding;          /* false: every request is refused but wraith-… */
+  uint32_t max_per_session; /* 0: 100 */
   const wr_policy *(*policy)(void *data);
   void *data;
 } wr_remotes_opts;
