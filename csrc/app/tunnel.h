@@ -30,8 +30,8 @@ typedef struct wr_tunnel_handler {
      refused in this session. */
   void (*on_remote)(wr_tunnel *t, wr_remote_forward *f, int status,
                     uint16_t port);
-  /* A channel for a remote forward without a target of its own, or for a name
-     asked for with wr_tunnel_accept_name(): the callee owns the link. */
+  /* A channel for a remote forward without a target of its own: the callee owns
+     the link. */
   void (*on_stream)(wr_tunnel *t, wr_remote_forward *f, wr_link *link,
                     const wr_target *target);
   void (*on_close)(wr_tunnel *t); /* last callback; the tunnel is gone */
@@ -63,12 +63,15 @@ typedef struct wr_tunnel_connect_opts {
    while none is under way (WR_EBUSY). Strings are copied. */
 WR_NODISCARD int wr_tunnel_connect(wr_tunnel *t,
                                    const wr_tunnel_connect_opts *opts);
+/* status 0 goes on; else the connect fails with it. */
 void wr_tunnel_verdict(wr_tunnel *t, int status);
 /* Ends the session that is up or under way; on_down(0) follows. */
 void wr_tunnel_disconnect(wr_tunnel *t);
 bool wr_tunnel_is_up(const wr_tunnel *t);
 /* NULL while none is up. */
 wr_ssh *wr_tunnel_session(wr_tunnel *t);
+/* What more there is to say about the last end: a fixed text, or "". */
+const char *wr_tunnel_end_text(const wr_tunnel *t);
 /* The address of the server as it was dialled; false if there is none. */
 bool wr_tunnel_peer(wr_tunnel *t, struct sockaddr_storage *ss);
 
@@ -76,21 +79,29 @@ bool wr_tunnel_peer(wr_tunnel *t, struct sockaddr_storage *ss);
 WR_NODISCARD int wr_tunnel_open(wr_tunnel *t, const wr_target *target,
                                 wr_opening_cb cb, void *user,
                                 wr_opening **out);
-/* A local listener that lives as long as the tunnel or until closed. */
+/* A local listener that lives as long as the tunnel or until closed. 0 or the
+   system's error. */
 WR_NODISCARD int wr_tunnel_listen(wr_tunnel *t, const wr_local_opts *opts,
                                   wr_local **out);
+/* Closes it and ends its connections; on_closed (may be NULL) once all is gone,
+   which it is at the latest when the tunnel's on_close comes. */
 void wr_tunnel_unlisten(wr_tunnel *t, wr_local *l,
                         void (*on_closed)(void *user), void *user);
 
 /* Asks for a remote forward now (if up) and in every later session. target
-   NULL: its channels go to on_stream. bind.host of "wraith-…": a reserved name.
-   on_remote tells the outcome. */
+   NULL: its channels go to on_stream. bind->host is as in a forward
+   specification: "" means loopback, "*" all addresses, "wraith-…" a reserved
+   name (its port is always 0). on_remote tells the outcome, in each session
+   once. Port 0: later sessions ask for the port that the server chose first,
+   and for any port again if that is refused, so that the port stays the same
+   where it can. 0, WR_ENOMEM, WR_ECLOSED, or an error of wr_ssh_request(). */
 WR_NODISCARD int wr_tunnel_remote_add(wr_tunnel *t, const wr_endpoint *bind,
                                       const wr_endpoint *target, void *user,
                                       wr_remote_forward **out);
-/* Cancels it; it is gone at once. */
+/* Cancels it; it is gone at once, and so are its connections. */
 void wr_tunnel_remote_remove(wr_tunnel *t, wr_remote_forward *f);
 void *wr_remote_forward_user(const wr_remote_forward *f);
+/* Connections to its target; those given to on_stream are not counted. */
 uint32_t wr_remote_forward_connections(const wr_remote_forward *f);
 
 /* What lasts over sessions. */

@@ -1,0 +1,314 @@
+#include "app/tunnel_internal.h"
+
+#include <string.h>
+
+/* One try to connect: dial (or a link that is there already), SSH, host key,
+   login, and then the session until its end. */
+
+#define CONNECT_TIMEOUT_MS 30000u
+
+/* WHAT A DIAL'S END NEEDS */
+
+static void try_reset(wr_tunnel *t) {
+  wr_mem *mem = &t->ctx->mem;
+  tunnel_try *y = &t->try_;
+  wr_free(mem, y->user);
+  wr_free(mem, y->host_key_types);
+  wr_free(mem, y->ciphers);
+  for (size_t i = 0; i < y->n_identities; i++) {
+    wr_key_unref(y->identities[i]);
+  }
+  wr_free(mem, y->identities);
+  memset(y, 0, sizeof(*y));
+}
+
+/* 0 or WR_ENOMEM; NULL stays NULL. */
+static int copy_text(wr_tunnel *t, const char *text, char **out) {
+  *out = text == NULL ? NULL : wr_strdup(&t->ctx->mem, text);
+  return text != NULL && *out == NULL ? WR_ENOMEM : 0;
+}
+
+static int copy_identities(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
+  tunnel_try *y = &t->try_;
+  if (opts->n_identities == 0) {
+    return 0;
+  }
+  y->identities =
+      wr_calloc(&t->ctx->mem, opts->n_identities, sizeof(*y->identities));
+  if (y->identities == NULL) {
+    return WR_ENOMEM;
+  }
+  for (; y->n_identities < opts->n_identities; y->n_identities++) {
+    y->identities[y->n_identities] =
+        wr_key_ref(opts->identities[y->n_identities]);
+  }
+  return 0;
+}
+
+static int try_copy(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
+  tunnel_try *y = &t->try_;
+  int err = copy_text(t, opts->user, &y->user);
+  err = err != 0 ? err : copy_text(t, opts->host_key_types, &y->host_key_types);
+  err = err != 0 ? err : copy_text(t, opts->ciphers, &y->ciphers);
+  err = err != 0 ? err : copy_identities(t, opts);
+  if (err != 0) {
+    try_reset(t);
+    return err;
+  }
+  y->keepalive_ms = opts->keepalive_ms;
+  y->rekey_bytes = opts->rekey_bytes;
+  t->has_instance = opts->instance != NULL;
+  if (t->has_instance) {
+    memcpy(t->instance, opts->instance, INSTANCE_LEN);
+  }
+  return 0;
+}
+
+/* THE END */
+
+/* The stage decides; errors that belong to one stage alone say so themselves
+   (a server may break off the login while we still wait for its key). */
+static const char *phase_of(tunnel_state state, int status) {
+  if (status == WR_EAUTH_REFUSED || status == WR_EHOST_KEY_UNKNOWN ||
+      status == WR_EHOST_KEY_MISMATCH || status == WR_EHOST_KEY_REQUIRED ||
+      status == WR_ESSH_VERSION || status == WR_EKEX_FAILED) {
+    return wr_error_phase(status);
+  }
+  switch (state) {
+  case TUNNEL_DIALING:
+  case TUNNEL_GIVEN_UP:
+    return "dial";
+  case TUNNEL_KEX:
+    return "kex";
+  case TUNNEL_HOST_KEY:
+    return "hostkey";
+  case TUNNEL_AUTH:
+    return "auth";
+  case TUNNEL_IDLE:
+  case TUNNEL_UP:
+  default:
+    return "";
+  }
+}
+
+/* The try or session is over. Nothing may follow but a return: the handler may
+   do anything. */
+static void down(wr_tunnel *t, int status) {
+  bool was_up = t->state == TUNNEL_UP;
+  const char *phase = phase_of(t->state, status);
+  bool orderly = status == 0 || status == WR_EPEER_CLOSED;
+  status = t->disconnecting ? 0 : status;
+  wr_timer_stop(&t->timeout);
+  try_reset(t);
+  t->state = TUNNEL_IDLE;
+  t->disconnecting = false;
+  wr__remote_down(t);
+  if (t->closing) {
+    wr__tunnel_gone(t);
+    return;
+  }
+  t->handler->on_down(t, status, phase, was_up, orderly);
+}
+
+void wr__connect_given_up(wr_tunnel *t) {
+  down(t, 0);
+}
+
+static void on_timeout(wr_timer *timer) {
+  wr_tunnel *t = wr_container_of(timer, wr_tunnel, timeout);
+  t->end_text = "";
+  if (t->state == TUNNEL_DIALING) {
+    wr_dial_cancel(&t->dial);
+    down(t, WR_ETIMEOUT);
+    return;
+  }
+  wr_ssh_abort(t->ssh, WR_ETIMEOUT);
+}
+
+void wr__connect_end(wr_tunnel *t, bool orderly) {
+  if (t->state == TUNNEL_DIALING) {
+    wr_dial_cancel(&t->dial);
+    t->state = TUNNEL_GIVEN_UP;
+    wr__tunnel_gone(t);
+  } else if (t->ssh != NULL && orderly) {
+    wr_ssh_close(t->ssh, WR_DISCONNECT_BY_APPLICATION, "disconnected");
+  } else if (t->ssh != NULL) {
+    wr_ssh_abort(t->ssh, WR_ECLOSED);
+  }
+}
+
+void wr_tunnel_disconnect(wr_tunnel *t) {
+  if (t->state != TUNNEL_IDLE) {
+    t->disconnecting = true;
+    wr__connect_end(t, true);
+  }
+}
+
+/* THE SESSION */
+
+static void on_host_key(wr_ssh *ssh, wr_slice blob) {
+  wr_tunnel *t = wr_ssh_user(ssh);
+  if (t->closing || t->disconnecting) {
+    return;
+  }
+  t->state = TUNNEL_HOST_KEY;
+  t->handler->on_host_key(t, blob);
+}
+
+void wr_tunnel_verdict(wr_tunnel *t, int status) {
+  if (t->state != TUNNEL_HOST_KEY) {
+    return;
+  }
+  if (status == 0) {
+    t->state = TUNNEL_AUTH;
+  }
+  wr_ssh_host_key_verdict(t->ssh, status);
+}
+
+/* With it the server knows which dead session is ours (interface.md, section
+   3). Other servers do not know the request, which is fine as well. */
+static void on_instance_reply(void *user, int status, wr_slice payload) {
+  WR_UNUSED(user);
+  WR_UNUSED(status);
+  WR_UNUSED(payload);
+}
+
+static void send_instance(wr_tunnel *t) {
+  uint8_t payload[4 + INSTANCE_LEN];
+  if (!t->has_instance) {
+    return;
+  }
+  wr_put_u32(payload, (uint32_t)INSTANCE_LEN);
+  memcpy(payload + 4, t->instance, INSTANCE_LEN);
+  int err = wr_ssh_request(t->ssh, "instance@wraith",
+                           (wr_slice){payload, sizeof(payload)},
+                           on_instance_reply, t);
+  WR_UNUSED(err); /* without it a takeover takes longer */
+}
+
+static void on_ready(wr_ssh *ssh) {
+  wr_tunnel *t = wr_ssh_user(ssh);
+  if (t->closing || t->disconnecting) {
+    return;
+  }
+  wr_timer_stop(&t->timeout);
+  t->state = TUNNEL_UP;
+  send_instance(t);
+  wr__remote_up(t);
+  t->handler->on_up(t);
+}
+
+static void on_open(wr_ssh *ssh, wr_open *open) {
+  wr__remote_open(wr_ssh_user(ssh), open);
+}
+
+static void on_open_canceled(wr_ssh *ssh, wr_open *open) {
+  /* Only targets of remote forwards leave an open without an answer. */
+  WR_UNUSED(ssh);
+  wr_target_canceled(open);
+}
+
+static void on_request(wr_ssh *ssh, wr_request *request) {
+  WR_UNUSED(ssh);
+  wr_request_reply(request, false, (wr_slice){NULL, 0});
+}
+
+static void on_close(wr_ssh *ssh, int status) {
+  wr_tunnel *t = wr_ssh_user(ssh);
+  wr_ssh_info info;
+  wr_ssh_query(ssh, &info);
+  t->past.bytes_in += info.bytes_in;
+  t->past.bytes_out += info.bytes_out;
+  t->end_text = wr_ssh_end_text(ssh);
+  t->ssh = NULL;
+  down(t, status);
+}
+
+static const wr_ssh_handler ssh_handler = {
+    .on_host_key = on_host_key,
+    .on_ready = on_ready,
+    .on_open = on_open,
+    .on_open_canceled = on_open_canceled,
+    .on_request = on_request,
+    .on_close = on_close,
+};
+
+/* The link is taken unless an error is returned. */
+static int start_ssh(wr_tunnel *t, wr_link *link) {
+  const tunnel_try *y = &t->try_;
+  wr_link_info info;
+  wr_ssh_opts opts = {
+      .role = WR_SSH_CLIENT,
+      .handler = &ssh_handler,
+      .user = t,
+      .login = y->user,
+      .identities = y->identities,
+      .n_identities = y->n_identities,
+      .host_key_types = y->host_key_types,
+      .login_grace_ms = UINT32_MAX, /* the tunnel's own time-out counts */
+      .keepalive_ms = y->keepalive_ms,
+      .ciphers = y->ciphers,
+      .rekey_bytes = y->rekey_bytes,
+  };
+  wr_link_query(link, &info);
+  t->has_peer = info.has_peer;
+  t->peer = info.peer;
+  int err = wr_ssh_start(t->ctx, link, &opts, &t->ssh);
+  if (err == 0) {
+    t->state = TUNNEL_KEX;
+    try_reset(t);
+  }
+  return err;
+}
+
+static void on_dial(wr_dial *d, int status, wr_link *link) {
+  wr_tunnel *t = wr_container_of(d, wr_tunnel, dial);
+  if (status != 0) {
+    down(t, status);
+    return;
+  }
+  int err = start_ssh(t, link);
+  if (err != 0) {
+    wr_link_close(link, WR_CLOSE_RESET);
+    down(t, err);
+  }
+}
+
+static int start_dial(wr_tunnel *t, const wr_tunnel_connect_opts *opts,
+                      uint64_t timeout_ms) {
+  wr_dial_opts dial = {.host = opts->host,
+                       .port = opts->port,
+                       .owner = t,
+                       .timeout_ms = timeout_ms};
+  memset(&t->dial, 0, sizeof(t->dial));
+  int err = wr_dial_start(t->ctx, &t->dial, &dial, on_dial);
+  if (err == 0) {
+    t->state = TUNNEL_DIALING;
+  }
+  return err;
+}
+
+int wr_tunnel_connect(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
+  if (t->closing || t->ctx->exiting) {
+    return WR_ECLOSED;
+  }
+  if (t->state != TUNNEL_IDLE) {
+    return WR_EBUSY;
+  }
+  uint64_t timeout_ms = opts->connect_timeout_ms != 0 ? opts->connect_timeout_ms
+                                                      : CONNECT_TIMEOUT_MS;
+  t->has_peer = false;
+  t->end_text = "";
+  int err = try_copy(t, opts);
+  if (err == 0) {
+    err = opts->link != NULL ? start_ssh(t, opts->link)
+                             : start_dial(t, opts, timeout_ms);
+  }
+  if (err != 0) {
+    try_reset(t);
+    return err;
+  }
+  wr_timer_init(&t->timeout, t->ctx, on_timeout);
+  wr_timer_start(&t->timeout, timeout_ms);
+  return 0;
+}
