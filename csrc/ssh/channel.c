@@ -133,7 +133,7 @@ void wr__channel_free(wr_channel *ch) {
   wr_list_remove(&ch->ready);
   wr__kept_reset(&ch->kept, &s->ctx->mem);
   if (s->reserved_by == ch) {
-    s->reserved_by = NULL;
+    s->reserved = NULL;
   }
   wr_free(&s->ctx->mem, ch);
 }
@@ -437,19 +437,29 @@ static void sent(wr_channel *ch, size_t len) {
   wr__pump_sent_data(ch->s);
 }
 
+/* Memory for the data of a packet. Where there is none although the gate is
+   open, new keys are due. */
+static uint8_t *lend_packet(wr_ssh *s, size_t room) {
+  uint8_t *dst = wr__transport_reserve(s->tp, HEAD_LEN, room);
+  if (dst == NULL) {
+    wr__transport_rekey(s->tp);
+  }
+  return dst;
+}
+
 /* One packet of at most `room` bytes from the front of the vector, whose first
    `skip` bytes are gone already. */
 static int send_packet(wr_channel *ch, const uv_buf_t *bufs, unsigned n,
                        size_t skip, size_t room, size_t *len) {
   wr_ssh *s = ch->s;
   uint8_t head[HEAD_LEN];
-  s->reserved_by = NULL;
+  s->reserved = NULL;
   if (bufs->len - skip >= room || n == 1) {
     *len = WR_MIN(bufs->len - skip, room);
     put_head(ch, head, *len);
     return wr__transport_send(s->tp, head, HEAD_LEN, bufs->base + skip, *len);
   }
-  uint8_t *dst = wr__transport_reserve(s->tp, HEAD_LEN, room);
+  uint8_t *dst = lend_packet(s, room);
   if (dst == NULL) {
     *len = 0;
     return 0;
@@ -505,7 +515,7 @@ static int send_reserved(wr_channel *ch, size_t len) {
   wr_ssh *s = ch->s;
   uint8_t head[HEAD_LEN];
   WR_ASSERT(len <= s->reserved_len);
-  s->reserved_by = NULL;
+  s->reserved = NULL;
   put_head(ch, head, len);
   int rc = wr__transport_commit(s->tp, head, HEAD_LEN, len);
   if (rc == 0) {
@@ -524,10 +534,8 @@ static int channel_write(wr_link *link, const uv_buf_t *bufs, unsigned n,
     return WR_ECLOSED;
   }
   int rc = 0;
-  if (n == 1 && bufs->len > 0 && s->reserved != NULL &&
-      (uint8_t *)bufs->base == s->reserved) {
-    /* Whoever else has sent since then has overwritten these bytes. */
-    WR_ASSERT(s->reserved_by == ch);
+  if (n == 1 && bufs->len > 0 && s->reserved_by == ch &&
+      s->reserved != NULL && (uint8_t *)bufs->base == s->reserved) {
     rc = send_reserved(ch, bufs->len);
     *taken = rc == 0 ? bufs->len : 0;
   } else {
@@ -542,7 +550,6 @@ static int channel_write(wr_link *link, const uv_buf_t *bufs, unsigned n,
 static uint8_t *channel_reserve(wr_link *link, size_t *len) {
   wr_channel *ch = wr_channel_from_link(link);
   wr_ssh *s = ch->s;
-  s->reserved_by = NULL;
   s->reserved = NULL;
   if (!wr__ssh_alive(s) ||
       (ch->flags & (CH_EOF_SENT | CH_CLOSE_SENT | CH_OWNER_CLOSED)) != 0) {
@@ -550,7 +557,7 @@ static uint8_t *channel_reserve(wr_link *link, size_t *len) {
   }
   size_t room = WR_MIN(packet_room(ch), *len);
   if (room > 0) {
-    s->reserved = wr__transport_reserve(s->tp, HEAD_LEN, room);
+    s->reserved = lend_packet(s, room);
   }
   if (s->reserved == NULL) {
     if (*len > 0) {

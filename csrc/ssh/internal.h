@@ -136,8 +136,8 @@ struct wr_ssh {
   bool close_asked;     /* wr_link_close was called */
   wr_list blocked;      /* channels that wait to write */
   wr_list ready;        /* channels that have something to tell */
-  wr_channel *reserved_by; /* lent the memory of the next packet */
-  uint8_t *reserved;
+  wr_channel *reserved_by;
+  uint8_t *reserved;    /* memory of the next packet, lent to it; or NULL */
   size_t reserved_len;
 
   /* connection protocol */

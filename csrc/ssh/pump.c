@@ -18,6 +18,8 @@
 #define REST_MAX ((size_t)1024 * 1024)
 /* A longer rest is not copied in front of each read. */
 #define REST_COPY_MAX ((size_t)64 * 1024)
+/* Bytes that are surely enough to tell a packet's length. */
+#define HEAD_GUESS ((size_t)512)
 /* Reads of this size make a session busy. */
 #define BUSY_BYTES ((size_t)64 * 1024)
 
@@ -67,7 +69,7 @@ void wr__pump_flush(wr_ssh *s) {
 
 /* Any packet takes back the memory that was lent for another. */
 static void drop_reservation(wr_ssh *s) {
-  s->reserved_by = NULL;
+  s->reserved = NULL;
 }
 
 static void check_backlog(wr_ssh *s) {
@@ -241,38 +243,44 @@ static int keep_rest(wr_ssh *s, const uint8_t *p, size_t n, bool from_rest) {
   return 0;
 }
 
-static void input(wr_ssh *s, uint8_t *data, size_t len) {
-  uint8_t *p = data;
-  size_t n = len;
-  bool from_rest = false;
-  if (s->rest.len > 0 && s->in_scratch) {
-    p = s->ctx->scratch;
-    n = s->rest.len + len;
-  } else if (s->rest.len > 0) {
-    int rc = wr_buf_append(&s->rest, data, len);
-    if (rc != 0) {
-      wr__ssh_end(s, rc, DISCONNECT_NONE, "");
-      return;
-    }
-    from_rest = true;
-    p = s->rest.data;
-    n = s->rest.len;
+static void end_of_input(wr_ssh *s, int rc) {
+  if (rc == WR_EPEER_CLOSED) {
+    wr__ssh_end(s, wr__auth_client_status(s, rc), DISCONNECT_NONE, "");
+  } else if (rc == WR_ENOMEM || rc == WR_ELIMIT) {
+    wr__ssh_end(s, rc, DISCONNECT_NONE, "");
+  } else {
+    wr__ssh_end(s, rc, WR_DISCONNECT_PROTOCOL, "protocol error");
   }
-  drop_reservation(s);
+}
+
+/* Packets from the front of p. */
+static void input(wr_ssh *s, uint8_t *p, size_t n, bool from_rest) {
   size_t done = 0;
   int rc = wr__transport_input(s->tp, p, n, &done);
   if (!wr__ssh_alive(s)) {
     return;
   }
-  wr_task_post_flush(s->ctx, &s->flush);
   if (rc == 0) {
     rc = keep_rest(s, p + done, n - done, from_rest);
   }
-  if (rc == WR_EPEER_CLOSED) {
-    wr__ssh_end(s, wr__auth_client_status(s, rc), DISCONNECT_NONE, "");
-  } else if (rc != 0) {
-    wr__ssh_end(s, rc, WR_DISCONNECT_PROTOCOL, "protocol error");
+  if (rc != 0) {
+    end_of_input(s, rc);
   }
+}
+
+/* The bytes are not behind the rest: as many as complete its packet are copied
+   there, so that the others stay where they are. Returns how many that was. */
+static size_t complete_rest(wr_ssh *s, const uint8_t *data, size_t len) {
+  size_t wanted = wr__transport_wanted(s->tp);
+  size_t part = wanted > s->rest.len ? wanted - s->rest.len : HEAD_GUESS;
+  part = WR_MIN(part, len);
+  int rc = wr_buf_append(&s->rest, data, part);
+  if (rc != 0) {
+    end_of_input(s, rc);
+    return part;
+  }
+  input(s, s->rest.data, s->rest.len, true);
+  return part;
 }
 
 /* LINK */
@@ -292,18 +300,29 @@ static void on_link_alloc(wr_link *link, uint8_t **base, size_t *len) {
 
 static size_t on_link_read(wr_link *link, uint8_t *data, size_t len) {
   wr_ssh *s = link->user;
+  bool behind_rest = s->in_scratch && data == s->ctx->scratch + s->rest.len;
+  s->in_scratch = false;
   if (!wr__ssh_alive(s)) {
     return len;
   }
   s->bytes_in += len;
-  s->in_scratch =
-      s->in_scratch && data == s->ctx->scratch + s->rest.len;
   wr__live_heard(s);
   if (len > BUSY_BYTES) {
     wr__live_busy(s);
   }
-  input(s, data, len);
-  s->in_scratch = false;
+  drop_reservation(s);
+  wr_task_post_flush(s->ctx, &s->flush);
+  if (behind_rest) {
+    input(s, s->ctx->scratch, s->rest.len + len, false);
+    return len;
+  }
+  size_t done = 0;
+  while (s->rest.len > 0 && done < len && wr__ssh_alive(s)) {
+    done += complete_rest(s, data + done, len - done);
+  }
+  if (done < len && wr__ssh_alive(s)) {
+    input(s, data + done, len - done, false);
+  }
   return len;
 }
 

@@ -155,6 +155,10 @@ static void on_obj_shutdown(wr_obj *obj) {
   wr_ssh_abort(s, WR_ECLOSED);
 }
 
+static void on_obj_goodbye(wr_obj *obj) {
+  wr_ssh_say_goodbye(wr_container_of(obj, wr_ssh, obj));
+}
+
 /* TRANSPORT */
 
 int wr__ssh_packet(wr_ssh *s, uint8_t *payload, size_t len) {
@@ -303,6 +307,7 @@ static wr_ssh *ssh_new_plain(wr_ctx *ctx, const wr_ssh_opts *opts) {
   wr__pump_init(s);
   wr__live_init(s, opts);
   s->obj.shutdown = on_obj_shutdown;
+  s->obj.goodbye = on_obj_goodbye;
   wr_ctx_add_object(ctx, &s->obj);
   return s;
 }

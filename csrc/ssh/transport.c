@@ -206,6 +206,10 @@ int wr__transport_input(wr_transport *tp, uint8_t *data, size_t len,
   return rc == SSH_OK ? 0 : input_error(tp);
 }
 
+size_t wr__transport_wanted(wr_transport *tp) {
+  return tp->sink != NULL ? 0 : ssh_carrier_wanted(tp->ssh);
+}
+
 const uint8_t *wr__transport_output(wr_transport *tp, size_t *len) {
   *len = 0;
   return tp->sink != NULL ? NULL : ssh_carrier_output(tp->ssh, len);

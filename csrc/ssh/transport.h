@@ -47,6 +47,9 @@ void wr__transport_free(wr_transport *tp);
    so). */
 WR_NODISCARD int wr__transport_input(wr_transport *tp, uint8_t *data,
                                      size_t len, size_t *consumed);
+/* Bytes, from the first that was left, that make the next packet complete; 0 if
+   that is not known yet. */
+size_t wr__transport_wanted(wr_transport *tp);
 /* The bytes to be sent, valid until anything else is sent; NULL if none. */
 const uint8_t *wr__transport_output(wr_transport *tp, size_t *len);
 void wr__transport_consume(wr_transport *tp, size_t n);
