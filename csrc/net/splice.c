@@ -65,9 +65,10 @@ static void end(wr_splice *s, int status, wr_close_mode mode) {
 }
 
 /* A link that reports an error is about to close; whatever else it does, this
-   makes sure of it. Its on_close ends the splice. */
+   makes sure of it. Its on_close ends the splice, and says why if the link was
+   closing already. */
 static void fail_side(side *x, int err) {
-  if (x->s->status == 0) {
+  if (x->s->status == 0 && err != WR_ECLOSED) {
     x->s->status = err;
   }
   if (!x->closed) {
