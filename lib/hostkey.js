@@ -100,8 +100,14 @@ class HostKeyJudge {
 
   async #ask(decide, key) {
     const info = { ...key, host: this.#host, port: this.#port };
-    if ((await decide(info)) === true) return;
-    throw this.#mismatch(key, 'was refused by the application');
+    let cause;
+    try {
+      if ((await decide(info)) === true) return;
+    } catch (error) {
+      cause = error; // a throw refuses
+    }
+    const why = 'was refused by the application';
+    throw this.#mismatch(key, why, cause === undefined ? {} : { cause });
   }
 
   async #checkPins(list, key) {

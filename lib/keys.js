@@ -1,8 +1,9 @@
 'use strict';
 
 const { EVENT, Ref, native, register, unregister } = require('./binding.js');
-const { WraithError, errorFromStatus } = require('./errors.js');
+const { WraithError, errorFromStatus, optionError } = require('./errors.js');
 const { createSecretFile, readSource } = require('./files.js');
+const { check, readOptions } = require('./options.js');
 
 /** An error of a key file names the option and the file, never contents. */
 function keyError(status, option, file) {
@@ -55,11 +56,22 @@ function generateKey() {
   return { id, ...native.keyInfo(id) };
 }
 
-/** A new Ed25519 pair as texts. */
-function generateKeyPair({ comment = '', passphrase } = {}) {
+function oneLine(name, value) {
+  if (/[\r\n]/.test(check.string(name, value))) {
+    throw optionError(name, 'must be one line');
+  }
+  return value;
+}
+
+/** A new Ed25519 pair as texts; no passphrase and an empty one are the same. */
+function generateKeyPair(options) {
+  const { comment = '', passphrase } = readOptions(options, {
+    comment: oneLine,
+    passphrase: check.string,
+  });
   const key = generateKey();
   try {
-    const pair = native.keyExport(key.id, comment, passphrase ?? null);
+    const pair = native.keyExport(key.id, comment, passphrase || null);
     if (typeof pair === 'number') throw errorFromStatus(pair);
     return { ...pair, fingerprint: key.fingerprint };
   } finally {

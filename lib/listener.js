@@ -61,7 +61,7 @@ class LocalListener extends Listener {
   }
 
   onEvent(type) {
-    if (type !== EVENT.LISTENER_CLOSED) return;
+    if (type !== EVENT.LISTENER_CLOSED || this.#id === 0) return;
     unregister(this.#id);
     this.#id = 0;
     this._ended();
@@ -123,11 +123,11 @@ class RemoteListener extends Listener {
   }
 
   /** The tunnel is gone: so is this. */
-  _forget() {
+  _forget(error = errorFromStatus(statusOf('CLOSED'))) {
     if (this.#id === 0) return;
     unregister(this.#id);
     this.#id = 0;
-    this.#settle.reject(errorFromStatus(statusOf('CLOSED')));
+    this.#settle.reject(error);
     this._ended();
   }
 

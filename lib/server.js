@@ -211,8 +211,9 @@ class WraithServer extends EventEmitter {
   /** Opens a channel to a client that accepts the reserved name. */
   async open(sessionId, name) {
     this.#mustBeOpen();
+    check.integer(0, 0xffffffff)('sessionId', sessionId);
     check.text('name', name);
-    const id = native.serverOpen(this.#id, sessionId >>> 0, name);
+    const id = native.serverOpen(this.#id, sessionId, name);
     if (id < 0) throw errorFromStatus(id, { phase: 'channel' });
     return opened(id, { sessionId, destination: name });
   }
@@ -356,6 +357,7 @@ async function serve(options) {
   const key = await loadHostKey(o);
   const server = newServer(o, key, authorizedKeys, rules);
   try {
+    if (o.signal?.aborted) throw abortError(o.signal);
     for (const address of listen) server._listen(address);
   } catch (error) {
     await server.close({ drain: 0 });

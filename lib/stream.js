@@ -11,6 +11,10 @@ const JOIN_BELOW = 1024;
 
 function noop() {}
 
+function closedError() {
+  return errorFromStatus(statusOf('CLOSED'), { phase: 'channel' });
+}
+
 function joinSmall(chunks) {
   const joined = [];
   let run = [];
@@ -45,6 +49,7 @@ class WraithStream extends Duplex {
     this._final_ = null; // the _final callback, likewise
     this._destroyed_ = null; // the _destroy callback
     this._open = true;
+    this._eof = false;
     this._resource = new AsyncResource('WraithStream');
     // What happens on a network must not end a process that listens to nothing.
     this.on('error', noop);
@@ -71,12 +76,21 @@ class WraithStream extends Duplex {
     if (type === EVENT.DATA) {
       if (!this.destroyed && !this.push(a)) native.streamStop(this._id);
     } else if (type === EVENT.EOF) {
-      if (!this.destroyed) this.push(null);
+      this._onEof();
     } else if (type === EVENT.WRITABLE) {
       this._release(null);
     } else if (type === EVENT.CLOSED) {
       this._onClosed(a);
     }
+  }
+
+  // read(0) lets 'end' come of itself where nothing is left to be read, as it
+  // does for sockets.
+  _onEof() {
+    if (this.destroyed || this._eof) return;
+    this._eof = true;
+    this.push(null);
+    this.read(0);
   }
 
   _release(error) {
@@ -99,8 +113,13 @@ class WraithStream extends Duplex {
       done();
       return;
     }
-    this._release(error || errorFromStatus(statusOf('CLOSED')));
-    this.destroy(error || undefined);
+    this._release(error || closedError());
+    // What has come before an orderly end is still to be read.
+    if (error || !this._eof || this.readableEnded) {
+      this.destroy(error || undefined);
+    } else {
+      this.once('end', () => this.destroy());
+    }
   }
 
   _read() {
@@ -108,15 +127,17 @@ class WraithStream extends Duplex {
   }
 
   _write(chunk, encoding, callback) {
-    this._wrote(this._open ? native.streamWrite(this._id, chunk) : 0, callback);
+    if (this._open) this._wrote(native.streamWrite(this._id, chunk), callback);
+    else callback(closedError());
   }
 
   _writev(chunks, callback) {
+    if (!this._open) {
+      callback(closedError());
+      return;
+    }
     const joined = joinSmall(chunks);
-    this._wrote(
-      this._open ? native.streamWritev(this._id, joined) : 0,
-      callback,
-    );
+    this._wrote(native.streamWritev(this._id, joined), callback);
   }
 
   _wrote(result, callback) {

@@ -57,6 +57,14 @@ function parseForward(name, spec, remote) {
   return readForward(name, spec, remote);
 }
 
+const readyShape = { signal: check.signal };
+
+const openShape = {
+  signal: check.signal,
+  highWaterMark: check.integer(0, 2 ** 31 - 1),
+  allowHalfOpen: check.boolean,
+};
+
 const forwardShape = {
   bindHost: check.string,
   bindPort: checkPort,
@@ -96,8 +104,10 @@ class Tunnel extends EventEmitter {
   #everUp = false;
   #endError = null;
   #waiting = new Set(); // of ready()
+  #locals = new Set();
   #remotes = new Map(); // native id → RemoteListener
   #ref = new Ref();
+  #tries = 0;
   #verdict = null; // the error that a host key verdict was given with
   #closed;
   #resolveClosed;
@@ -160,6 +170,7 @@ class Tunnel extends EventEmitter {
   }
 
   async #connect() {
+    this.#tries += 1;
     this.#verdict = null;
     const key = await this.#loadIdentity();
     const hostKeyTypes = await this.#judge.preferredTypes();
@@ -179,7 +190,10 @@ class Tunnel extends EventEmitter {
       instance: this.#instance,
       ...this.#options.internal,
     });
-    if (result < 0) throw errorFromStatus(result);
+    if (result < 0) {
+      outer?.destroy();
+      throw errorFromStatus(result);
+    }
     if (outer) joinCarrier(outer, result);
   }
 
@@ -204,15 +218,20 @@ class Tunnel extends EventEmitter {
   }
 
   async #onHostKey(key) {
-    let status = 0;
-    try {
-      const { added, file } = await this.#judge.check(key);
-      this.emit('hostkey', { ...key, added, file });
-    } catch (error) {
+    const number = this.#tries;
+    const { error, ...found } = await this.#judge.check(key).catch(
+      // One catch for what the judge throws, and none for a listener's throw.
+      (reason) => ({ error: reason }),
+    );
+    // A verdict that took long must not count for the key of a later try.
+    if (number !== this.#tries || this.#state === 'closed') return;
+    if (error) {
       this.#verdict = error;
-      status = statusOf('HOST_KEY_MISMATCH');
+      native.tunnelVerdict(this.#id, statusOf('HOST_KEY_MISMATCH'));
+      return;
     }
-    native.tunnelVerdict(this.#id, status);
+    native.tunnelVerdict(this.#id, 0);
+    this.emit('hostkey', { ...key, ...found });
   }
 
   #onUp() {
@@ -275,12 +294,12 @@ class Tunnel extends EventEmitter {
   /**
    * Resolves once the tunnel is up; rejects on what would end it.
    */
-  ready({ signal } = {}) {
-    if (this.#state === 'up') return Promise.resolve();
-    if (this.#state === 'closed') return Promise.reject(this.#closedError());
-    return new Promise((resolve, reject) =>
-      this.#wait(resolve, reject, signal),
-    );
+  async ready(options) {
+    const { signal } = readOptions(options, readyShape);
+    if (signal?.aborted) throw abortError(signal);
+    if (this.#state === 'up') return;
+    this.#mustBeOpen();
+    await new Promise((resolve, reject) => this.#wait(resolve, reject, signal));
   }
 
   #wait(resolve, reject, signal) {
@@ -294,8 +313,7 @@ class Tunnel extends EventEmitter {
     waiter.reject = settle(reject);
     waiter.abort = () => waiter.reject(abortError(signal));
     this.#waiting.add(waiter);
-    if (signal?.aborted) waiter.abort();
-    else signal?.addEventListener('abort', waiter.abort, { once: true });
+    signal?.addEventListener('abort', waiter.abort, { once: true });
   }
 
   #closedError() {
@@ -307,15 +325,15 @@ class Tunnel extends EventEmitter {
   }
 
   /** A channel to 'host:port', 'unix:/path' or a reserved name, as a Duplex. */
-  async open(destination, { signal, highWaterMark, allowHalfOpen } = {}) {
+  async open(destination, options) {
     const target = parseDestination(destination);
+    const { signal, ...rest } = readOptions(options, openShape);
     if (signal?.aborted) throw abortError(signal);
     if (this.#state === 'connecting') await this.ready({ signal });
     this.#mustBeOpen();
     const id = native.tunnelOpen(this.#id, target);
     if (id < 0) throw errorFromStatus(id, { phase: 'channel' });
-    const info = { destination };
-    return opened(id, info, { signal, highWaterMark, allowHalfOpen });
+    return opened(id, { destination }, { signal, ...rest });
   }
 
   async socks5(options) {
@@ -352,7 +370,8 @@ class Tunnel extends EventEmitter {
     const bound = native.tunnelListen(this.#id, options);
     if (typeof bound === 'number') throw listenError(bound, options);
     const listener = new LocalListener(bound);
-    this.once('close', () => listener.onEvent(EVENT.LISTENER_CLOSED));
+    this.#locals.add(listener);
+    listener.once('close', () => this.#locals.delete(listener));
     return listener;
   }
 
@@ -410,8 +429,10 @@ class Tunnel extends EventEmitter {
     return this.#closed;
   }
 
+  /** At once; also where a close() is under way. */
   destroy(error) {
-    this.#end(error ?? null, false);
+    if (this.#state !== 'closed') this.#end(error ?? null, false);
+    else if (this.#id !== 0) native.tunnelClose(this.#id, false);
   }
 
   async [Symbol.asyncDispose]() {
@@ -431,7 +452,10 @@ class Tunnel extends EventEmitter {
   #onClosed() {
     unregister(this.#id);
     this.#id = 0;
-    for (const listener of [...this.#remotes.values()]) listener._forget();
+    // Of a context that ends, listeners get no event of their own.
+    for (const one of [...this.#locals]) one.onEvent(EVENT.LISTENER_CLOSED);
+    const reason = this.#closedError();
+    for (const one of [...this.#remotes.values()]) one._forget(reason);
     if (this.#key) native.keyFree(this.#key.id);
     this.#key = null;
     this.#ref.close();
@@ -514,14 +538,23 @@ function createTunnel(options) {
 
 /** One session with one channel; they end together. */
 async function connect(options = {}) {
-  const { destination = 'wraith-control', ...rest } = options;
+  const { destination = 'wraith-control' } = readOptions(
+    options,
+    connectShape,
+    {
+      destination: check.text,
+    },
+  );
   parseDestination(destination);
-  if (rest.signal?.aborted) throw abortError(rest.signal);
+  const { destination: _, ...rest } = options;
+  const { signal } = rest;
+  if (signal?.aborted) throw abortError(signal);
   const tunnel = createTunnel({ ...rest, reconnect: false });
   try {
     await tunnel.ready();
-    const stream = await tunnel.open(destination);
+    const stream = await tunnel.open(destination, { signal });
     stream.once('close', () => tunnel.close());
+    tunnel.unref(); // the stream is what the caller refs and unrefs
     return stream;
   } catch (error) {
     tunnel.destroy(error);
