@@ -156,7 +156,7 @@ static void on_host_key(wr_ssh *ssh, wr_slice blob) {
 }
 
 void wr_tunnel_verdict(wr_tunnel *t, int status) {
-  if (t->state != TUNNEL_HOST_KEY) {
+  if (t->state != TUNNEL_HOST_KEY || t->closing || t->disconnecting) {
     return;
   }
   if (status == 0) {

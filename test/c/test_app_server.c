@@ -779,6 +779,7 @@ TEST(context_teardown_ends_everything) {
   }
   wr_key_unref(a.host);
   a.e.ctx.fake_now_ms = 0;
+  app_stop_waking(&a);
   wr_ctx_close(&a.e.ctx, env_on_closed);
   /* The channels' owners let go, as they must. */
   peer_close(a.control);
