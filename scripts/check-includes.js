@@ -29,6 +29,8 @@ const thirdParty = [
   [/^libssh\//, ['ssh/']],
   [/^openssl\//, ['ssh/', 'quic/', 'net/tls']],
   [/^(ngtcp2|nghttp3)\//, ['quic/']],
+  // Written by deps/build.js.
+  [/^versions\.h$/, ['napi/info.c']],
   [/^(node_api|js_native_api)(_types)?\.h$/, ['napi/']],
 ];
 

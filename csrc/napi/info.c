@@ -6,8 +6,8 @@
 
 /* deps/build.js writes it; builds with the system's libraries may have none. */
 #if defined(__has_include)
-#if __has_include("versions.h")
-#include "versions.h"
+#if __has_include(<versions.h>)
+#include <versions.h>
 #endif
 #endif
 
