@@ -153,6 +153,20 @@ TEST(failed_login_is_recorded_once) {
   app_close(&a);
 }
 
+TEST(tries_are_limited) {
+  app_open(&a, true);
+  a.opts.max_auth_attempts = 2;
+  app_serve(&a, 8, NULL);
+  raw r = {0};
+  raw_start(&r, ADDR, "root", a.keys, 4);
+  CHECK(r.closed && !r.ready);
+  EQ_INT(app_log_holds(&a, "reason=unknown-key"), 2);
+  EQ_INT(app_log_holds(&a, "WARN auth failed remote_addr=" ADDR
+                           " attempts=2 session=1"),
+         1);
+  app_close(&a);
+}
+
 TEST(connection_without_a_key_did_not_fail) {
   app_open(&a, true);
   app_serve(&a, 1, NULL);
