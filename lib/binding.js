@@ -3,6 +3,8 @@
 // The only file that touches the native module; docs/internals/binding.md is
 // the contract between the two.
 
+const { markAsUntransferable } = require('node:worker_threads');
+
 const { loadAddon } = require('./load.js');
 const { setErrorTable } = require('./errors.js');
 
@@ -54,8 +56,11 @@ let slab;
 let spare;
 let exitHooked = false;
 
+// C writes there: nobody may give the memory away with a chunk of it.
 function newSlab() {
-  return Buffer.allocUnsafeSlow(SLAB_SIZE);
+  const memory = Buffer.allocUnsafeSlow(SLAB_SIZE);
+  markAsUntransferable(memory.buffer);
+  return memory;
 }
 
 function takeData(offset, length) {
