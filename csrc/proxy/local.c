@@ -192,7 +192,7 @@ static void flush(local_conn *c) {
   wr_buf *out = &c->in->out;
   size_t taken = 0;
   while (out->len > 0) {
-    uv_buf_t buf = uv_buf_init((char *)out->data, (unsigned)out->len);
+    uv_buf_t buf = {.base = (char *)out->data, .len = out->len};
     if (wr_link_write(c->link, &buf, 1, &taken) != 0) {
       conn_close(c, WR_CLOSE_RESET);
       return;
