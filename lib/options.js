@@ -3,6 +3,7 @@
 // Options are read once, here: unknown names throw, every value is checked, and
 // what goes on is a plain object of known shape.
 
+const net = require('node:net');
 const { Duplex } = require('node:stream');
 
 const { optionError } = require('./errors.js');
@@ -234,13 +235,25 @@ function readOptions(options, ...shapes) {
 /** 'host', 'host:port', '[v6]:port', 'v6' → { host, port }. */
 function parseHostPort(name, text, defaultPort) {
   const bracketed = /^\[([^\]]+)\](?::(\d{1,5}))?$/.exec(text);
-  const plain = /^([^:[\]]*)(?::(\d{1,5}))?$/.exec(text);
-  const bare = /^[0-9a-fA-F:.%]*:[0-9a-fA-F:.%]*:[^\]]*$/.test(text);
-  const match = bracketed || plain || (bare ? [text, text, undefined] : null);
-  if (!match) throw optionError(name, 'must be host, host:port or [v6]:port');
+  const plain = /^([^:[\]\s]+)(?::(\d{1,5}))?$/.exec(text);
+  const match = net.isIPv6(text) ? [text, text] : bracketed || plain;
+  if (!match || (match === bracketed && !net.isIPv6(match[1]))) {
+    throw optionError(name, 'must be host, host:port or [v6]:port');
+  }
   const number = match[2] === undefined ? defaultPort : Number(match[2]);
   if (number === undefined) throw optionError(name, 'needs a port');
   return { host: match[1], port: port(name, number) };
+}
+
+/** 'user:password', as SOCKS5 can carry it. */
+function parseAuth(name, text) {
+  const [, user, password] =
+    /^([^:]+):(.+)$/s.exec(check.string(name, text)) ?? [];
+  if (user === undefined) throw optionError(name, 'must be user:password');
+  if (Buffer.byteLength(user) > 255 || Buffer.byteLength(password) > 255) {
+    throw optionError(name, 'takes at most 255 bytes each');
+  }
+  return { user, password };
 }
 
 module.exports = {
@@ -248,6 +261,7 @@ module.exports = {
   connectShape,
   isPlainObject,
   kInternal,
+  parseAuth,
   parseHostPort,
   port,
   readOptions,

@@ -21,6 +21,7 @@ const {
   check,
   connectShape,
   kInternal,
+  parseAuth,
   parseHostPort,
   port: checkPort,
   readOptions,
@@ -65,17 +66,30 @@ const openShape = {
   allowHalfOpen: check.boolean,
 };
 
+function absolutePath(name, value) {
+  if (check.text(name, value)[0] === '/') return value;
+  throw optionError(name, 'must be an absolute path');
+}
+
 const forwardShape = {
   bindHost: check.string,
   bindPort: checkPort,
-  bindPath: check.text,
+  bindPath: absolutePath,
   host: check.text,
-  port: checkPort,
-  path: check.text,
+  port: check.integer(1, 65535),
+  path: absolutePath,
 };
+
+/** A socket has a path, or a host and a port. */
+function onlyOne(name, path, ...others) {
+  if (path === undefined || others.every((one) => one === undefined)) return;
+  throw optionError(name, 'a path stands in place of host and port');
+}
 
 function readForward(name, spec, remote) {
   const o = readOptions(spec, forwardShape);
+  onlyOne(name, o.bindPath, o.bindHost, o.bindPort);
+  onlyOne(name, o.path, o.host, o.port);
   const bind =
     o.bindPath === undefined
       ? { host: o.bindHost ?? '', port: o.bindPort ?? 0 }
@@ -118,6 +132,7 @@ class Tunnel extends EventEmitter {
     this.#server = options.server
       ? parseHostPort('server', options.server, DEFAULT_PORT)
       : null;
+    if (this.#server?.port === 0) throw optionError('server', 'has no port 0');
     this.#judge = new HostKeyJudge(options, this.#server);
     this.#reconnect = new Reconnect(options, () => this.#attempt());
     this.#closed = new Promise((resolve) => {
@@ -340,17 +355,13 @@ class Tunnel extends EventEmitter {
     const o = readOptions(options, {
       host: check.string,
       port: checkPort,
-      auth: check.text,
+      auth: parseAuth,
     });
-    const [user, ...rest] = (o.auth ?? '').split(':');
-    if (o.auth !== undefined && rest.length === 0) {
-      throw optionError('auth', 'must be user:password');
-    }
     return this.#listen({
       bindHost: o.host ?? '127.0.0.1',
       bindPort: o.port ?? 1080,
       inbound: true,
-      ...(o.auth === undefined ? {} : { user, password: rest.join(':') }),
+      ...o.auth,
     });
   }
 

@@ -64,7 +64,7 @@ t.test(
   'a late verdict does not count for the key of a later try',
   async (t) => {
     const asked = [];
-    const { tunnel, id } = await begin(t, {
+    const { id } = await begin(t, {
       hostKey: (key) =>
         new Promise((resolve) => asked.push({ key, answer: resolve })),
     });

@@ -22,12 +22,12 @@ class Child {
   /** The next message of this kind; rejects if the process ends before. */
   message(kind) {
     return new Promise((resolve, reject) => {
+      const onExit = () => reject(new Error(`child ended: ${this.stderr}`));
       const onMessage = (message) => {
         if (message.kind !== kind) return;
         this.process.off('message', onMessage).off('exit', onExit);
         resolve(message);
       };
-      const onExit = () => reject(new Error(`child ended: ${this.stderr}`));
       this.process.on('message', onMessage).once('exit', onExit);
     });
   }

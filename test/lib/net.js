@@ -57,20 +57,21 @@ async function readAll(stream) {
 /** Exactly n bytes; what came beyond them is put back. */
 function readN(stream, n) {
   return new Promise((resolve, reject) => {
-    const tryRead = () => {
-      const chunk = stream.read(n);
-      if (chunk === null) return;
-      if (chunk.length < n) fail();
-      else settle(resolve, chunk);
-    };
-    const fail = (error) => {
-      settle(reject, error ?? new Error(`ended before ${n} bytes had come`));
-    };
-    const onClose = () => fail();
-    const settle = (fn, value) => {
+    function settle(act, value) {
       stream.off('readable', tryRead).off('error', fail).off('close', onClose);
-      fn(value);
-    };
+      act(value);
+    }
+    function fail(error) {
+      settle(reject, error);
+    }
+    function onClose() {
+      fail(new Error(`ended before ${n} bytes had come`));
+    }
+    function tryRead() {
+      const chunk = stream.read(n);
+      if (chunk !== null && chunk.length === n) settle(resolve, chunk);
+      else if (chunk !== null) onClose();
+    }
     stream.on('readable', tryRead).on('error', fail).on('close', onClose);
     tryRead();
   });

@@ -6,6 +6,8 @@ const { native } = require('../../lib/binding.js');
 
 const { internal, ...options } = JSON.parse(process.argv[2]);
 
+let server;
+
 const send = (kind, more = {}) => process.send({ kind, ...more });
 
 const commands = {
@@ -16,8 +18,6 @@ const commands = {
   stats: () => ({ stats: server.stats() }),
   reload: ({ options }) => server.reload(options).then(() => ({})),
 };
-
-let server;
 
 async function main() {
   if (internal) options[Symbol.for('wraith.internal')] = internal;
