@@ -125,7 +125,7 @@ static int read_path(const field *f, wr_endpoint *e, const char **why) {
 
 /* A listening address. An empty one that was given means all addresses, as it
    does to ssh(1), and is written as "*" so that it differs from none given. */
-static int read_bind(const field *host, const field *port, bool remote,
+static int read_bind(const field *host, const field *port,
                      wr_forward_spec *out, const char **why) {
   int err = 0;
   out->bind_given = host != NULL;
@@ -137,7 +137,7 @@ static int read_bind(const field *host, const field *port, bool remote,
   if (err != 0) {
     return err;
   }
-  return read_port(port, remote, &out->bind.port, why);
+  return read_port(port, true, &out->bind.port, why);
 }
 
 static int read_target(const field *f, size_t n, wr_endpoint *e,
@@ -214,7 +214,7 @@ int wr_forward_spec_parse(const char *text, bool remote, wr_forward_spec *out,
     s.bind_given = true;
     err = read_path(&f[0], &s.bind, why);
   } else {
-    err = read_bind(nb == 2 ? &f[0] : NULL, &f[nb - 1], remote, &s, why);
+    err = read_bind(nb == 2 ? &f[0] : NULL, &f[nb - 1], &s, why);
   }
   if (err == 0) {
     err = read_target(f + nb, n - nb, &s.target, why);

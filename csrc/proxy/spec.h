@@ -23,9 +23,10 @@ typedef struct wr_forward_spec {
   wr_endpoint target;
 } wr_forward_spec;
 
-/* remote: port 0 is allowed for bind, and a reserved name with port 0 may be
-   listened on; without a target (reverse SOCKS) it is refused. 0 or WR_ESPEC; *why then is a fixed text
-   that says what is wrong ("the port is not a number from 1 to 65535"). */
+/* Port 0 of a bind is chosen by the side that listens. remote: a reserved name
+   with port 0 may be listened on; without a target (reverse SOCKS) it is
+   refused. 0 or WR_ESPEC; *why then is a fixed text that says what is wrong
+   ("the port is not a number from 1 to 65535"). */
 WR_NODISCARD int wr_forward_spec_parse(const char *text, bool remote,
                                        wr_forward_spec *out, const char **why);
 /* "host:port", "[v6]:port" or "unix:/path", and a bare reserved name
