@@ -3,7 +3,12 @@
 const fs = require('node:fs');
 
 const { native } = require('./binding.js');
-const { WraithError, errorFromStatus, statusOf } = require('./errors.js');
+const {
+  WraithError,
+  errorFromStatus,
+  optionError,
+  statusOf,
+} = require('./errors.js');
 const { appendFile, fileError, readFile } = require('./files.js');
 
 const VERDICT = { MATCH: 0, UNKNOWN: 1, MISMATCH: 2, REVOKED: 3 };
@@ -16,11 +21,12 @@ function hostKeyError(code, message, more) {
   );
 }
 
-function pinFromLine(option, line) {
+function pinFromLine(where, line) {
   const key = native.publicKey(line);
   if (typeof key === 'number') {
     const error = errorFromStatus(key, { phase: 'options' });
-    error.message = `${option}: ${error.message}`;
+    error.message = `${where}: ${error.message}`;
+    error.option = 'hostKey';
     throw error;
   }
   return key.fingerprint;
@@ -42,9 +48,7 @@ async function readPinFile(file) {
   const lines = text.split(/\r?\n/).filter((l) => l.trim() && l[0] !== '#');
   const pins = lines.map((line) => pinFromLine(`hostKey ${file}`, line));
   if (pins.length > 0) return pins;
-  throw new WraithError('ERR_WRAITH_KEY_FORMAT', `hostKey: ${file}: no key`, {
-    phase: 'options',
-  });
+  throw optionError('hostKey', `${file}: no key`, 'ERR_WRAITH_KEY_FORMAT');
 }
 
 /** An absent known_hosts is an empty one. */
@@ -155,4 +159,4 @@ class HostKeyJudge {
   }
 }
 
-module.exports = { HostKeyJudge };
+module.exports = { HostKeyJudge, readPins };

@@ -6,6 +6,7 @@ const net = require('node:net');
 const { native } = require('../binding.js');
 const { optionError } = require('../errors.js');
 const { defaultPaths, readSource } = require('../files.js');
+const { readPins } = require('../hostkey.js');
 const { parseHostPort } = require('../options.js');
 const { createTunnel } = require('../tunnel.js');
 const { readArgs, usage } = require('./args.js');
@@ -87,6 +88,8 @@ async function tunnelOptions(values) {
       `there is no ${identity}; "wraith keygen" makes a key, or name a file`,
     );
   }
+  // They are read again when a key is judged; a mistake is told before that.
+  if (hostKey) await readPins(hostKey);
   const options = {
     server,
     transport,

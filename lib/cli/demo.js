@@ -96,10 +96,11 @@ function explain() {
 }
 
 async function keepRunning({ server, tunnel }, socks5) {
+  const stopped = new Promise((resolve) => onStopSignals(resolve, resolve));
   print(
     `kept running: socks5h://${socks5.host}:${socks5.port} (Ctrl-C ends it)`,
   );
-  await new Promise((resolve) => onStopSignals(resolve, resolve));
+  await stopped;
   await stop({ server, tunnel });
 }
 

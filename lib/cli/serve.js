@@ -114,6 +114,14 @@ function missingKeys(error) {
   );
 }
 
+/** The one option whose flag has another name. */
+function byFlag(error) {
+  if (error.option !== 'hostKey') return missingKeys(error);
+  error.message = error.message.replace(/^hostKey/, 'key');
+  error.option = 'key';
+  return error;
+}
+
 async function serve(args) {
   const { values, rules } = readArgs(args, flags);
   const { json, logLevel, logFormat, allow, deny, ...options } = values;
@@ -124,7 +132,7 @@ async function serve(args) {
     logLevel: logLevel ?? 'info',
     log: (record, line) => reporter.record(record, line),
   }).catch((error) => {
-    throw missingKeys(error);
+    throw byFlag(error);
   });
   const running = runUntilStopped(
     server,
