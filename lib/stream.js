@@ -11,8 +11,15 @@ const JOIN_BELOW = 1024;
 
 function noop() {}
 
+/** What the system said of the carrier is the cause, not the error. */
+function channelError(status) {
+  const error = errorFromStatus(status, { phase: 'channel' });
+  if (error.errno === undefined) return error;
+  return errorFromStatus(statusOf('CHANNEL_RESET'), { cause: error });
+}
+
 function closedError() {
-  return errorFromStatus(statusOf('CLOSED'), { phase: 'channel' });
+  return channelError(statusOf('CLOSED'));
 }
 
 function joinSmall(chunks) {
@@ -106,7 +113,7 @@ class WraithStream extends Duplex {
     this._open = false;
     unregister(this._id);
     this._ref.close();
-    const error = status < 0 ? errorFromStatus(status) : null;
+    const error = status < 0 ? channelError(status) : null;
     const done = this._destroyed_;
     if (done) {
       this._destroyed_ = null;
@@ -143,7 +150,7 @@ class WraithStream extends Duplex {
   _wrote(result, callback) {
     if (result === 0) callback(null);
     else if (result > 0) this._held = callback;
-    else callback(errorFromStatus(result, { phase: 'channel' }));
+    else callback(channelError(result));
   }
 
   _final(callback) {
@@ -153,11 +160,11 @@ class WraithStream extends Duplex {
     }
     const result = native.streamEnd(this._id);
     if (result > 0) this._final_ = callback;
-    else callback(result < 0 ? errorFromStatus(result) : null);
+    else callback(result < 0 ? channelError(result) : null);
   }
 
   _destroy(error, callback) {
-    this._release(error || errorFromStatus(statusOf('CANCELED')));
+    this._release(error || channelError(statusOf('CANCELED')));
     if (!this._open) {
       callback(error);
       return;

@@ -1,6 +1,7 @@
 'use strict';
 // WraithStream against a native module that obeys the test: orders of events
 // that a network brings only now and then.
+const os = require('node:os');
 const path = require('node:path');
 const { once } = require('node:events');
 const { pipeline, finished } = require('node:stream/promises');
@@ -84,6 +85,15 @@ t.test('an end that is none: reset', async (t) => {
   t.equal(error.code, 'ERR_WRAITH_CHANNEL_RESET');
   t.equal(error.phase, 'channel');
   t.strictSame(stream.seen, ['error', 'close']);
+});
+
+t.test('an error of the system is the cause of one of ours', async (t) => {
+  const [stream, id] = newStream();
+  push(EVENT.CLOSED, id, os.constants.errno.EPIPE * -1);
+  turn();
+  const error = await finished(stream).catch((e) => e);
+  t.match(error, { code: 'ERR_WRAITH_CHANNEL_RESET', phase: 'channel' });
+  t.match(error.cause, { code: 'EPIPE' });
 });
 
 t.test('closed in order before an end is still not an end', async (t) => {

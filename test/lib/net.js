@@ -47,11 +47,19 @@ async function deadPort() {
   return port;
 }
 
-/** Everything up to the end. Rejects if the stream ends otherwise. */
-async function readAll(stream) {
+/**
+ * Everything up to the end; rejects if there is none. An async iterator would
+ * destroy the stream then, also the half that is still being written.
+ */
+function readAll(stream) {
   const chunks = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  return new Promise((resolve, reject) => {
+    if (stream.readableEnded) resolve(Buffer.alloc(0));
+    stream.on('data', (chunk) => chunks.push(chunk));
+    stream.once('end', () => resolve(Buffer.concat(chunks)));
+    stream.once('error', reject);
+    stream.once('close', () => reject(new Error('closed before its end')));
+  });
 }
 
 /** Exactly n bytes; what came beyond them is put back. */

@@ -96,6 +96,15 @@ async function rejection(t, promise, message) {
   return {};
 }
 
+/** Resolves once `check` holds; looks in every turn, up to 30 seconds. */
+async function until(check, what = 'it') {
+  const end = Date.now() + 30000;
+  while (!check()) {
+    if (Date.now() > end) throw new Error(`${what}: did not come about`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
 /** Resolves once `check` holds, looked at after every `event`. */
 function when(emitter, event, check) {
   if (check()) return Promise.resolve();
@@ -121,6 +130,7 @@ module.exports = {
   startServer,
   startTunnel,
   state,
+  until,
   when,
   wraith,
 };
