@@ -12,6 +12,10 @@
 #define DELIVER_BYTES ((size_t)256 * 1024)
 /* The first window: small where there are many channels already. */
 #define WINDOW_LEAST ((uint32_t)64 * 1024)
+/* To a peer so near a larger one would only be a queue, in which the bytes of
+   other channels wait as well. */
+#define NEAR_US 2000u
+#define WINDOW_NEAR ((uint32_t)512 * 1024)
 #define HEAD_LEN ((size_t)9)
 
 enum {
@@ -87,7 +91,10 @@ static uint32_t max_target(const wr_channel *ch) {
 static uint32_t first_window(const wr_ssh *s) {
   uint64_t room =
       s->window_max > s->window_sum ? s->window_max - s->window_sum : 0;
-  uint64_t share = WR_MIN(room / 8, (uint64_t)WR_WINDOW_FLOOR);
+  uint32_t rtt_us = wr__live_rtt(s);
+  bool near = rtt_us != 0 && rtt_us < NEAR_US;
+  uint64_t share =
+      WR_MIN(room / 8, (uint64_t)(near ? WINDOW_NEAR : WR_WINDOW_FLOOR));
   return WR_MAX((uint32_t)share, WINDOW_LEAST);
 }
 

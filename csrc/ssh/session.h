@@ -183,7 +183,7 @@ void wr_request_reply(wr_request *r, bool ok, wr_slice payload);
 typedef void (*wr_reply_cb)(void *user, int status, wr_slice payload);
 WR_NODISCARD int wr_ssh_request(wr_ssh *s, const char *name, wr_slice payload,
                                 wr_reply_cb cb, void *user);
-/* All callbacks with this user will not come. */
+/* Callbacks of wr_ssh_request() with this user will not come. */
 void wr_ssh_forget(wr_ssh *s, void *user);
 
 /* Channels are links; this tells them apart (NULL if it is none). */
