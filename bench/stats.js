@@ -1,0 +1,63 @@
+'use strict';
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  if (sorted.length % 2 === 1) return sorted[half];
+  return (sorted[half - 1] + sorted[half]) / 2;
+}
+
+function summary(values) {
+  return {
+    median: median(values),
+    min: Math.min(...values),
+    max: Math.max(...values),
+    runs: values,
+  };
+}
+
+/**
+ * Runs each peer's function `runs` times, one after the other, the order
+ * changing from run to run; one more run before that warms up and is dropped.
+ * Resolves to { peer: [result, …] }.
+ */
+async function alternate(runs, peers, { warm = true } = {}) {
+  const names = Object.keys(peers);
+  const results = Object.fromEntries(names.map((name) => [name, []]));
+  for (let i = warm ? -1 : 0; i < runs; i++) {
+    const order = i % 2 === 0 ? names : [...names].reverse();
+    for (const name of order) {
+      const result = await peers[name]();
+      if (i >= 0) results[name].push(result);
+    }
+  }
+  return results;
+}
+
+/**
+ * One line of the report. samples: { wraith: [number, …], openssh: […] }.
+ * better: 'more' or 'less'; target: the ratio Wraith / OpenSSH to reach, or
+ * (target.absolute) Wraith's own figure.
+ */
+function row(what, unit, samples, better, target) {
+  const wraith = summary(samples.wraith);
+  const openssh = samples.openssh ? summary(samples.openssh) : null;
+  const result = { what, unit, better, wraith, openssh };
+  if (openssh) {
+    const each = samples.wraith.map((v, i) => v / samples.openssh[i]);
+    result.ratio = {
+      ofMedians: wraith.median / openssh.median,
+      min: Math.min(...each),
+      max: Math.max(...each),
+    };
+  }
+  if (target !== undefined) {
+    const figure = target.absolute ? wraith.median : result.ratio.ofMedians;
+    const limit = target.absolute ?? target;
+    result.target = { limit, absolute: target.absolute !== undefined };
+    result.met = better === 'more' ? figure >= limit : figure <= limit;
+  }
+  return result;
+}
+
+module.exports = { median, summary, alternate, row };

@@ -1,0 +1,77 @@
+'use strict';
+// The client's side, told what to do by messages.
+const { once } = require('node:events');
+const { connect, createTunnel } = require('..');
+const { answer } = require('./tools.js');
+
+const kInternal = Symbol.for('wraith.internal');
+const BATCH = 32;
+const held = [];
+
+function options({ port, identity, hostKey, user, ciphers }) {
+  return {
+    server: `127.0.0.1:${port}`,
+    identity: Buffer.from(identity),
+    hostKey,
+    user,
+    [kInternal]: ciphers ? { ciphers } : undefined,
+  };
+}
+
+/** Connect, log in, one byte there and back on one channel, close. */
+async function oneSession(o) {
+  const destination = `127.0.0.1:${o.target}`;
+  const stream = await connect({ ...options(o), destination });
+  const head = Buffer.alloc(9);
+  head.write('e');
+  stream.write(head);
+  await once(stream, 'data');
+  stream.destroy();
+  await once(stream, 'close');
+}
+
+answer({
+  async tunnel(o) {
+    const tunnel = createTunnel({ ...options(o), reconnect: false });
+    held.push(tunnel);
+    await tunnel.ready();
+    const target = { host: '127.0.0.1', port: o.target };
+    const forward = await tunnel.forward({
+      bindHost: '127.0.0.1',
+      bindPort: 0,
+      ...target,
+    });
+    const socks = await tunnel.socks5({ host: '127.0.0.1', port: 0 });
+    return { forwardPort: forward.port, socksPort: socks.port };
+  },
+
+  /** Sessions for some time, `parallel` at once. */
+  async sessions(o) {
+    const start = process.hrtime.bigint();
+    const end = start + BigInt(o.ms) * 1000000n;
+    let count = 0;
+    const loop = async () => {
+      while (process.hrtime.bigint() < end) {
+        await oneSession(o);
+        count++;
+      }
+    };
+    await Promise.all(Array.from({ length: o.parallel }, loop));
+    return { count, seconds: Number(process.hrtime.bigint() - start) / 1e9 };
+  },
+
+  /** n sessions that stay. */
+  async hold(o) {
+    for (let left = o.n; left > 0; left -= BATCH) {
+      const some = Array.from({ length: Math.min(BATCH, left) }, () =>
+        createTunnel({ ...options(o), reconnect: false }),
+      );
+      held.push(...some);
+      await Promise.all(some.map((tunnel) => tunnel.ready()));
+    }
+  },
+
+  async release() {
+    await Promise.all(held.splice(0).map((tunnel) => tunnel.close()));
+  },
+});
