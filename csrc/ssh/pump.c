@@ -18,6 +18,8 @@
 #define REST_MAX ((size_t)1024 * 1024)
 /* A longer rest is not copied in front of each read. */
 #define REST_COPY_MAX ((size_t)64 * 1024)
+/* One read: what is in it comes before the bytes of other sockets. */
+#define READ_BYTES ((size_t)128 * 1024)
 /* Bytes that are surely enough to tell a packet's length. */
 #define HEAD_GUESS ((size_t)512)
 /* Reads of this size make a session busy. */
@@ -295,7 +297,7 @@ static void on_link_alloc(wr_link *link, uint8_t **base, size_t *len) {
     left = 0;
   }
   *base = s->ctx->scratch + left;
-  *len = s->link_reading ? WR_SCRATCH_SIZE - left : 0;
+  *len = s->link_reading ? WR_MIN(WR_SCRATCH_SIZE - left, READ_BYTES) : 0;
 }
 
 static size_t on_link_read(wr_link *link, uint8_t *data, size_t len) {
