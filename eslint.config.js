@@ -3,7 +3,8 @@
 // nothing by itself.
 const globals = Object.fromEntries(
   (
-    'AbortController AbortSignal Buffer DOMException Event EventTarget ' +
+    'AbortController AbortSignal Buffer CustomEvent DOMException Event ' +
+    'EventTarget ' +
     'FinalizationRegistry MessageChannel SharedArrayBuffer TextDecoder ' +
     'TextEncoder URL URLSearchParams WeakRef __dirname __filename ' +
     'clearImmediate clearInterval clearTimeout console exports fetch global ' +

@@ -50,7 +50,7 @@ void wr__pump_flush(wr_ssh *s) {
   }
   while (len > 0 && s->link != NULL && !s->link_full && !s->link_failed &&
          !s->close_asked) {
-    uv_buf_t buf = uv_buf_init((char *)(uintptr_t)data, (unsigned)len);
+    uv_buf_t buf = {.base = (char *)(uintptr_t)data, .len = len};
     size_t taken = 0;
     if (wr_link_write(s->link, &buf, 1, &taken) != 0) {
       s->link_failed = true; /* its on_close follows */
