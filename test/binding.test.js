@@ -4,6 +4,7 @@ const { execFileSync } = require('node:child_process');
 const { createHash } = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
+const { pipeline } = require('node:stream');
 const { Worker } = require('node:worker_threads');
 const t = require('tap');
 const { which } = require('../scripts/util/proc.js');
@@ -280,7 +281,7 @@ t.test('authorized_keys, specifications, rules', async (t) => {
     bindGiven: true,
     target: { path: '/b.sock' },
   });
-  t.type(native.forwardSpec('0:db:5432', false), 'string');
+  t.type(native.forwardSpec('65536:db:5432', false), 'string');
   t.type(native.forwardSpec('0:db:5432', true), 'object');
   t.strictSame(native.destination('host:80'), {
     host: 'host',
@@ -466,7 +467,7 @@ t.test('over streams of the caller', async (t) => {
   const outer = native.serverAccept(server.id, '192.0.2.7');
   const a = new WraithStream(inner, null);
   const b = new WraithStream(outer, null);
-  a.pipe(b).pipe(a);
+  pipeline(a, b, a, () => {});
   await tunnel.next(EVENT.HOST_KEY);
   native.tunnelVerdict(tunnel.id, 0);
   await tunnel.next(EVENT.UP);

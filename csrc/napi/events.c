@@ -305,7 +305,8 @@ static napi_value take_aux(wrn_env *env) {
   wr_buf_consume(aux, len);
   if (len > AUX_KEPT) { /* no reason to keep a rare maximum */
     wr_buf_reset(aux);
-    (void)wr_buf_reserve(aux, AUX_KEPT);
+    int err = wr_buf_reserve(aux, AUX_KEPT);
+    WR_UNUSED(err); /* the next text asks again */
   }
   return v;
 }

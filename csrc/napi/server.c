@@ -161,6 +161,7 @@ static void read_options(wrn_call *c, napi_value o, wr_server_opts *opts) {
   opts->max_connections_per_ip =
       wrn_u32(c, wrn_prop(c, o, "maxConnectionsPerIp"));
   opts->rekey_bytes = wrn_uint(c, wrn_prop(c, o, "rekeyBytes"), UINT64_MAX);
+  opts->dial_timeout_ms = wrn_u32(c, wrn_prop(c, o, "dialTimeout"));
 }
 
 static void set_log(wrn_call *c, wr_server_opts *opts, uint32_t level,
