@@ -73,7 +73,8 @@ typedef struct wr_link_ops {
   /* Optional, for writers that can read straight into the outgoing packet:
      memory of at least 1 and at most *len bytes that the next write() may start
      at (n = 1, base = the memory): it then copies nothing. NULL if there is
-     none now. Any other use of the link drops the reservation. */
+     none now; on_writable then comes as after a short write. Any other use of
+     the link drops the reservation. */
   uint8_t *(*reserve)(wr_link *link, size_t *len);
 } wr_link_ops;
 

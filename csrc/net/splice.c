@@ -7,9 +7,6 @@
 #define EARLY_MAX ((size_t)64 * 1024)
 /* One read, where the link asks. */
 #define READ_SIZE ((size_t)64 * 1024)
-/* One read while the destination has no packet free. It only serves to have a
-   write fall short, after which the destination says when it can go on. */
-#define PROBE_SIZE ((size_t)1024)
 
 typedef struct side {
   wr_splice *s;
@@ -111,7 +108,8 @@ static void send_early(wr_splice *s) {
   start_reading(&s->a);
 }
 
-/* Bytes are read straight into the destination's next packet if it has one. */
+/* Bytes are read straight into the destination's next packet. Without one the
+   read waits for on_writable. */
 static void on_alloc(wr_link *link, uint8_t **base, size_t *len) {
   side *x = link->user;
   wr_link *dst = x->other->link;
@@ -123,9 +121,9 @@ static void on_alloc(wr_link *link, uint8_t **base, size_t *len) {
   uint8_t *packet = dst->ops->reserve(dst, len);
   if (packet != NULL) {
     *base = packet;
-    return;
+  } else {
+    *len = 0;
   }
-  *len = PROBE_SIZE;
 }
 
 static size_t on_read(wr_link *link, uint8_t *data, size_t len) {

@@ -37,6 +37,7 @@ struct wr_stream {
   int status;         /* for on_close */
   bool reading;       /* the owner wants bytes */
   bool uv_reading;    /* uv_read_start() is in force */
+  bool postponed;     /* the owner had no memory for the read just now */
   bool eof;           /* the peer has ended; on_eof was called */
   bool writing;       /* write_req is under way */
   bool want_writable; /* on_writable is owed */

@@ -9,6 +9,9 @@ static bool alive(const wr_stream *s) {
   return s->state == STREAM_OPEN;
 }
 
+/* Only where it will stay stopped for a while: it costs two system calls, and
+   owners often stop and go on within a turn. Elsewhere `reading` is enough: the
+   socket is stopped when it next has bytes and nobody wants them. */
 static void stop_socket(wr_stream *s) {
   if (s->uv_reading) {
     s->uv_reading = false;
@@ -46,12 +49,17 @@ static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   uint8_t *base = s->link.ctx->scratch;
   size_t len = READ_SIZE;
   WR_UNUSED(suggested);
-  if (s->link.handler->alloc != NULL) {
-    s->link.handler->alloc(&s->link, &base, &len);
-  }
-  /* The owner may have stopped or closed in there. */
-  if (!s->reading || !alive(s)) {
+  s->postponed = false;
+  if (!s->reading || s->rest != NULL || !alive(s)) {
     len = 0;
+  } else if (s->link.handler->alloc != NULL) {
+    s->link.handler->alloc(&s->link, &base, &len);
+    /* The owner may have stopped or closed in there. */
+    if (len == 0 || !s->reading || !alive(s)) {
+      s->reading = false;
+      s->postponed = true;
+      len = 0;
+    }
   }
   *buf = uv_buf_init((char *)base, (unsigned)WR_MIN(len, (size_t)1 << 30));
 }
@@ -64,7 +72,6 @@ static void on_bytes(wr_stream *s, uint8_t *data, size_t len) {
     return;
   }
   s->reading = false;
-  stop_socket(s);
   wr_task_cancel(&s->task);
   keep(s, data + used, len - used);
 }
@@ -91,7 +98,9 @@ static void on_uv_read(uv_stream_t *stream, ssize_t nread,
     return;
   }
   if (nread == UV_ENOBUFS) { /* what libuv makes of an alloc of nothing */
-    wr__stream_read_stop(&s->link);
+    if (!s->postponed) {
+      stop_socket(s);
+    }
     return;
   }
   wr__stream_fail(s, (int)nread);
@@ -158,7 +167,6 @@ void wr__stream_read_stop(wr_link *link) {
     return;
   }
   s->reading = false;
-  stop_socket(s);
 }
 
 void wr__stream_discard_input(wr_stream *s) {
