@@ -135,9 +135,6 @@ void wr__server_gone(wr_server *s) {
 
 static bool is_idle(const server_session *ss) {
   wr_ssh_info info;
-  if (ss->state != SESSION_UP) {
-    return true;
-  }
   wr_ssh_query(ss->ssh, &info);
   return info.channels == 0;
 }

@@ -49,6 +49,7 @@ typedef struct wr_server_opts {
   uint32_t max_channels;         /* per session; 0: 1000 */
   uint32_t max_connections_per_ip; /* 0: no limit */
   uint64_t rekey_bytes;          /* tests */
+  uint64_t dial_timeout_ms;      /* tests; 0: WR_DIAL_TIMEOUT_MS */
 } wr_server_opts;
 
 /* Listens nowhere yet. 0 or an error (nothing was taken). */

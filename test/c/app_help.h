@@ -25,8 +25,8 @@ typedef struct app {
   char fp[4][WR_FINGERPRINT_MAX]; /* of keys */
   wr_server *server;              /* NULL once closed */
   wr_server_opts opts;
-  uint16_t port;  /* of the last app_listen() */
-  bool closed;    /* the server */
+  uint16_t port; /* of the last app_listen() */
+  bool closed;   /* the server */
   int closes;
   /* records, oldest first */
   char log[APP_LOG_MAX][APP_LINE_MAX];
@@ -77,8 +77,9 @@ HELP_UNUSED static void app_on_log(const wr_log_record *r, void *data) {
 
 /* The next record is exactly this, after the time. */
 #define LOGGED(a, ...) app_logged((a), __FILE__, __LINE__, __VA_ARGS__)
-HELP_UNUSED TAP_FORMAT(4, 5) static void
-app_logged(app *a, const char *file, int line, const char *fmt, ...) {
+HELP_UNUSED TAP_FORMAT(4, 5) static void app_logged(app *a, const char *file,
+                                                    int line, const char *fmt,
+                                                    ...) {
   char want[APP_LINE_MAX] = APP_TIME;
   size_t n = strlen(want);
   va_list ap;
@@ -354,6 +355,7 @@ typedef struct client {
   wr_key *key;
   const uint8_t *instance;
   uint64_t timeout_ms;
+  uint64_t keepalive_ms;
   int verdict; /* for the host key */
   bool verdict_later;
   int asked; /* host key questions */
@@ -391,9 +393,8 @@ HELP_UNUSED static void client_up(wr_tunnel *t) {
   CHECK(wr_tunnel_is_up(t));
 }
 
-HELP_UNUSED static void client_down(wr_tunnel *t, int status,
-                                    const char *phase, bool was_up,
-                                    bool orderly) {
+HELP_UNUSED static void client_down(wr_tunnel *t, int status, const char *phase,
+                                    bool was_up, bool orderly) {
   client *c = wr_tunnel_user(t);
   CHECK(!c->down);
   c->downs++;
@@ -453,6 +454,7 @@ HELP_UNUSED static void client_start(client *c, wr_link *link) {
                               .user = "alice",
                               .identities = &c->key,
                               .n_identities = 1,
+                              .keepalive_ms = c->keepalive_ms,
                               .connect_timeout_ms = c->timeout_ms,
                               .instance = c->instance};
   c->down = false;
@@ -465,8 +467,7 @@ HELP_UNUSED static int client_pipe(client *c, const char *address) {
   wr_link *theirs;
   uint32_t id;
   MUST(wr_mempair_new(&c->a->e.ctx, APP_PIPE, &mine, &theirs) == 0);
-  int err =
-      wr_server_accept(c->a->server, theirs, address, "memory", &id);
+  int err = wr_server_accept(c->a->server, theirs, address, "memory", &id);
   if (err != 0) {
     wr_link_close(theirs, WR_CLOSE_RESET);
   }

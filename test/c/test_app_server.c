@@ -70,8 +70,7 @@ static void raw_start(raw *r, const char *address, const char *user,
                    .n_identities = n,
                    .login_grace_ms = 100000};
   MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &r->link, &r->server_link) == 0);
-  MUST(wr_server_accept(a.server, r->server_link, address, "memory", &id) ==
-       0);
+  MUST(wr_server_accept(a.server, r->server_link, address, "memory", &id) == 0);
   MUST(wr_ssh_start(&a.e.ctx, r->link, &o, &r->ssh) == 0);
   run();
 }
@@ -94,15 +93,16 @@ TEST(login_is_recorded) {
   CHECK(r.ready);
   LOGGED(&a, "INFO connection opened remote_addr=" ADDR
              " transport=memory session=1");
-  LOGGED(&a, "INFO auth attempt remote_addr=" ADDR
-             " user=root key_fingerprint=%s result=accept session=1",
+  LOGGED(&a,
+         "INFO auth attempt remote_addr=" ADDR
+         " user=root key_fingerprint=%s result=accept session=1",
          a.fp[0]);
   LOG_ENDS(&a);
-  wr_ctx_advance(&a.e.ctx, 9000);
+  wr_ctx_advance(&a.e.ctx, 9070);
   wr_ssh_close(r.ssh, WR_DISCONNECT_BY_APPLICATION, "bye");
   run();
-  LOGGED(&a, "INFO connection closed remote_addr=" ADDR
-             " duration=9.0 session=1");
+  LOGGED(&a,
+         "INFO connection closed remote_addr=" ADDR " duration=9.0 session=1");
   LOG_ENDS(&a);
   EQ_INT(a.ups, 1);
   EQ_INT(a.gone, 1);
@@ -119,18 +119,20 @@ TEST(one_record_for_each_key) {
              "INFO connection opened remote_addr=" ADDR
              " transport=memory session=1");
   for (int i = 0; i < 2; i++) {
-    LOGGED(&a, "INFO auth attempt remote_addr=" ADDR
-               " user=root key_fingerprint=%s result=reject"
-               " reason=unknown-key session=1",
+    LOGGED(&a,
+           "INFO auth attempt remote_addr=" ADDR
+           " user=root key_fingerprint=%s result=reject"
+           " reason=unknown-key session=1",
            a.fp[i]);
   }
-  LOGGED(&a, "INFO auth attempt remote_addr=" ADDR
-             " user=root key_fingerprint=%s result=accept session=1",
+  LOGGED(&a,
+         "INFO auth attempt remote_addr=" ADDR
+         " user=root key_fingerprint=%s result=accept session=1",
          a.fp[2]);
   LOG_ENDS(&a);
   raw_end(&r);
-  LOGGED(&a, "INFO connection closed remote_addr=" ADDR
-             " duration=0.0 session=1");
+  LOGGED(&a,
+         "INFO connection closed remote_addr=" ADDR " duration=0.0 session=1");
   LOG_ENDS(&a);
   app_close(&a);
 }
@@ -145,8 +147,8 @@ TEST(failed_login_is_recorded_once) {
   EQ_INT(app_log_holds(&a, "reason=unknown-key"), 3);
   a.read_log = 4;
   LOGGED(&a, "WARN auth failed remote_addr=" ADDR " attempts=3 session=1");
-  LOGGED(&a, "INFO connection closed remote_addr=" ADDR
-             " duration=0.0 session=1");
+  LOGGED(&a,
+         "INFO connection closed remote_addr=" ADDR " duration=0.0 session=1");
   LOG_ENDS(&a);
   EQ_INT(a.ups, 0);
   EQ_INT(a.gone, 0);
@@ -179,14 +181,18 @@ TEST(connection_without_a_key_did_not_fail) {
   app_close(&a);
 }
 
-/* Sends what the client's own code never would. */
-static void send_auth(raw *r, const char *method, bool proof, wr_slice blob,
-                      const char *algorithm, const char *sig) {
+/* What the client's own code never would send: the service is asked for by
+   hand, and answers are not understood. */
+static void send_service(raw *r) {
   static const char service[] = "ssh-userauth";
   uint8_t p[17] = {MSG_SERVICE_REQUEST};
   wr_put_u32(p + 1, 12);
   memcpy(p + 5, service, 12);
   wr__pump_send(r->ssh, p, sizeof(p), NULL, 0);
+}
+
+static void send_auth(raw *r, const char *method, bool proof, wr_slice blob,
+                      const char *algorithm, const char *sig) {
   wr_buf b;
   wr_buf_init(&b, &a.e.ctx.mem, 4096);
   MUST(wr_buf_put_u8(&b, MSG_USERAUTH_REQUEST) == 0);
@@ -210,21 +216,69 @@ static void hostile(const char *method, bool proof, const char *algorithm,
   app_serve(&a, 1, NULL);
   raw r = {.wait_at_key = true};
   raw_start(&r, ADDR, "root", a.keys, 1);
+  send_service(&r);
   send_auth(&r, method, proof, wr_key_blob(a.keys[0]), algorithm, "nonsense");
   run();
   a.read_log = 1;
-  LOGGED(&a, "INFO auth attempt remote_addr=" ADDR
-             " user=root key_fingerprint=%s result=reject reason=%s session=1",
+  LOGGED(&a,
+         "INFO auth attempt remote_addr=" ADDR
+         " user=root key_fingerprint=%s result=reject reason=%s session=1",
          fp != NULL ? fp : a.fp[0], reason);
   LOGGED(&a, "WARN auth failed remote_addr=" ADDR " attempts=1 session=1");
-  LOGGED(&a, "INFO connection closed remote_addr=" ADDR
-             " duration=0.0 session=1");
+  LOGGED(&a,
+         "INFO connection closed remote_addr=" ADDR " duration=0.0 session=1");
   LOG_ENDS(&a);
   app_close(&a);
 }
 
 TEST(known_key_that_is_not_proved) {
   hostile("publickey", false, "ssh-ed25519", NULL, "not-proved");
+}
+
+TEST(known_key_and_then_another) {
+  app_open(&a, true);
+  app_serve(&a, 1, NULL);
+  raw r = {.wait_at_key = true};
+  raw_start(&r, ADDR, "root", a.keys, 1);
+  send_service(&r);
+  for (int i = 0; i < 2; i++) {
+    send_auth(&r, "publickey", false, wr_key_blob(a.keys[i]), "ssh-ed25519",
+              "");
+  }
+  run();
+  a.read_log = 1;
+  LOGGED(&a,
+         "INFO auth attempt remote_addr=" ADDR
+         " user=root key_fingerprint=%s result=reject"
+         " reason=not-proved session=1",
+         a.fp[0]);
+  LOGGED(&a,
+         "INFO auth attempt remote_addr=" ADDR
+         " user=root key_fingerprint=%s result=reject"
+         " reason=unknown-key session=1",
+         a.fp[1]);
+  LOGGED(&a, "WARN auth failed remote_addr=" ADDR " attempts=2 session=1");
+  app_close(&a);
+}
+
+TEST(bad_signature_after_an_offer) {
+  app_open(&a, true);
+  app_serve(&a, 1, NULL);
+  raw r = {.wait_at_key = true};
+  raw_start(&r, ADDR, "root", a.keys, 1);
+  send_service(&r);
+  send_auth(&r, "publickey", false, wr_key_blob(a.keys[0]), "ssh-ed25519", "");
+  send_auth(&r, "publickey", true, wr_key_blob(a.keys[0]), "ssh-ed25519",
+            "nonsense");
+  run();
+  a.read_log = 1;
+  LOGGED(&a,
+         "INFO auth attempt remote_addr=" ADDR
+         " user=root key_fingerprint=%s result=reject"
+         " reason=bad-signature session=1",
+         a.fp[0]);
+  LOGGED(&a, "WARN auth failed remote_addr=" ADDR " attempts=1 session=1");
+  app_close(&a);
 }
 
 TEST(bad_signature) {
@@ -245,9 +299,10 @@ TEST(user_name_cannot_forge_a_record) {
   raw r = {0};
   raw_start(&r, ADDR, "x\nINFO auth\" remote_addr=1.2.3.4", a.keys, 1);
   a.read_log = 1;
-  LOGGED(&a, "INFO auth attempt remote_addr=" ADDR
-             " user=\"x\\x0aINFO auth\\\" remote_addr=1.2.3.4\""
-             " key_fingerprint=%s result=accept session=1",
+  LOGGED(&a,
+         "INFO auth attempt remote_addr=" ADDR
+         " user=\"x\\x0aINFO auth\\\" remote_addr=1.2.3.4\""
+         " key_fingerprint=%s result=accept session=1",
          a.fp[0]);
   raw_end(&r);
   app_close(&a);
@@ -311,6 +366,10 @@ TEST(application_takes_its_time) {
   wr_server_authorize(a.server, a.authorize_session, false);
   run();
   CHECK(r.ready);
+  wr_server_authorize(a.server, a.authorize_session, false);
+  run();
+  CHECK(!r.closed);
+  EQ_INT(app_log_holds(&a, "result=reject"), 0);
   raw_end(&r);
   app_close(&a);
 }
@@ -325,13 +384,14 @@ TEST(application_never_answers) {
   wr_ctx_advance(&a.e.ctx, 31000);
   CHECK(r.closed);
   a.read_log = 1;
-  LOGGED(&a, "INFO auth attempt remote_addr=" ADDR
-             " user=root key_fingerprint=%s result=reject"
-             " reason=not-authorized session=1",
+  LOGGED(&a,
+         "INFO auth attempt remote_addr=" ADDR
+         " user=root key_fingerprint=%s result=reject"
+         " reason=not-authorized session=1",
          a.fp[0]);
   LOGGED(&a, "WARN auth failed remote_addr=" ADDR " attempts=1 session=1");
-  LOGGED(&a, "INFO connection closed remote_addr=" ADDR
-             " duration=30.0 session=1");
+  LOGGED(&a,
+         "INFO connection closed remote_addr=" ADDR " duration=30.0 session=1");
   wr_server_authorize(a.server, a.authorize_session, true);
   run();
   LOG_ENDS(&a);
@@ -444,8 +504,8 @@ TEST(silent_connections_end) {
   wr_ctx_advance(&a.e.ctx, 200);
   LOGGED(&a, "INFO connection opened remote_addr=" ADDR
              " transport=memory session=1");
-  LOGGED(&a, "INFO connection closed remote_addr=" ADDR
-             " duration=5.0 session=1");
+  LOGGED(&a,
+         "INFO connection closed remote_addr=" ADDR " duration=5.0 session=1");
   leave(l);
   app_close(&a);
 }
@@ -485,8 +545,7 @@ TEST(control_channels_go_to_the_application) {
   raw r = {0};
   asked o;
   raw_start(&r, ADDR, "root", a.keys, 1);
-  EQ_INT(ask(&r, &o, WR_TARGET_TCP, "wraith-control", 1),
-         WR_ECHANNEL_UNKNOWN);
+  EQ_INT(ask(&r, &o, WR_TARGET_TCP, "wraith-control", 1), WR_ECHANNEL_UNKNOWN);
   a.take_control = true;
   EQ_INT(ask(&r, &o, WR_TARGET_TCP, "Wraith-Control.", 9), 0);
   EQ_INT(a.control_asked, 1);
@@ -588,8 +647,8 @@ TEST(key_removed_while_connected) {
   LOGGED(&a, "INFO reload keys=new policy=kept");
   LOGGED(&a, "INFO session ended remote_addr=" ADDR
              " reason=key-removed session=1");
-  LOGGED(&a, "INFO connection closed remote_addr=" ADDR
-             " duration=0.0 session=1");
+  LOGGED(&a,
+         "INFO connection closed remote_addr=" ADDR " duration=0.0 session=1");
   LOG_ENDS(&a);
   raw again = {0};
   raw_start(&again, ADDR, "one", &a.keys[0], 1);
@@ -734,8 +793,8 @@ TEST(session_ends_by_call) {
   CHECK(r.closed);
   LOGGED(&a, "INFO session ended remote_addr=" ADDR
              " reason=application session=1");
-  LOGGED(&a, "INFO connection closed remote_addr=" ADDR
-             " duration=0.0 session=1");
+  LOGGED(&a,
+         "INFO connection closed remote_addr=" ADDR " duration=0.0 session=1");
   LOG_ENDS(&a);
   app_close(&a);
 }

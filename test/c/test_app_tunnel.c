@@ -102,8 +102,8 @@ TEST(local_forward) {
 }
 
 TEST(causes_reach_the_opener) {
-  static const char *const rules[] = {"-secret.example", "-10.0.0.0/8",
-                                      "-*:7", NULL};
+  static const char *const rules[] = {"-secret.example", "-10.0.0.0/8", "-*:7",
+                                      NULL};
   start(1, rules);
   client c;
   chan ch;
@@ -236,6 +236,24 @@ TEST(key_is_not_accepted) {
   EQ_INT(c.status, WR_EAUTH_REFUSED);
   EQ_STR(c.phase, "auth");
   CHECK(!c.was_up);
+  client_close(&c);
+  app_close(&a);
+}
+
+TEST(login_has_a_time_limit) {
+  app_open(&a, false);
+  a.opts.authorize = true;
+  a.authorize_answer = -1;
+  app_serve(&a, 1, NULL);
+  app_listen(&a);
+  client c;
+  client_open(&c, &a, 0);
+  c.timeout_ms = 200;
+  client_start(&c, NULL);
+  client_until_down(&c);
+  EQ_INT(a.authorize_calls, 1);
+  EQ_INT(c.status, WR_ETIMEOUT);
+  EQ_STR(c.phase, "auth");
   client_close(&c);
   app_close(&a);
 }
@@ -408,6 +426,9 @@ TEST(session_ends_with_a_channel_open) {
   EQ_INT(chan_open(&ch, &c, "127.0.0.1", x.port), 0);
   chan_ask(&pending, &c, WR_TARGET_TCP, "127.0.0.1", x.port);
   wr_ssh_abort(wr_tunnel_session(c.t), UV_ECONNRESET);
+  wr_opening *late;
+  wr_target t = chan_target(WR_TARGET_TCP, "127.0.0.1", x.port);
+  EQ_INT(wr_tunnel_open(c.t, &t, chan_opened, NULL, &late), WR_ETUNNEL_DOWN);
   client_until_down(&c);
   EQ_INT(c.status, UV_ECONNRESET);
   CHECK(c.was_up && !c.orderly);
@@ -494,8 +515,8 @@ static wr_endpoint endpoint(const char *host, uint16_t port) {
 }
 
 /* Asks for a forward to the echo server and waits for the answer. */
-static wr_remote_forward *ask_remote(client *c, const char *host,
-                                     uint16_t port, const echo *x) {
+static wr_remote_forward *ask_remote(client *c, const char *host, uint16_t port,
+                                     const echo *x) {
   wr_remote_forward *f;
   wr_endpoint bind = endpoint(host, port);
   wr_endpoint target = endpoint("127.0.0.1", x != NULL ? x->port : 0);
@@ -653,8 +674,8 @@ TEST(names_of_a_client) {
   wr_remote_forward *f = ask_remote(&c, "Wraith-Events", 0, NULL);
   EQ_INT(c.remote_status, 0);
   EQ_INT(c.remote_port, 0);
-  EQ_INT(wr_server_open(a.server, a.last_session, "wraith-EVENTS.",
-                        chan_opened, &ch, &ch.opening),
+  EQ_INT(wr_server_open(a.server, a.last_session, "wraith-EVENTS.", chan_opened,
+                        &ch, &ch.opening),
          0);
   env_until(&a.e, &ch.done);
   EQ_INT(ch.status, 0);
@@ -756,6 +777,228 @@ TEST(policy_reload_closes_listeners) {
   app_close(&a);
 }
 
+/* A server of another make, which answers as it is told. */
+typedef struct odd {
+  wr_ssh *ssh;
+  int n;
+  char request[8][64];
+  char host[8][64];
+  uint32_t port[8];
+  bool refuse;
+  bool no_port; /* answers without the port that was chosen */
+  bool silent;  /* answers nothing */
+  int waiting;
+} odd;
+
+static void odd_auth(wr_ssh *s, const wr_auth_offer *offer) {
+  WR_UNUSED(offer);
+  wr_ssh_auth_reply(s, true);
+}
+
+static void odd_open(wr_ssh *s, wr_open *open) {
+  WR_UNUSED(s);
+  wr_open_refuse(open, WR_ECHANNEL_DENIED);
+}
+
+static void odd_request(wr_ssh *s, wr_request *r) {
+  odd *o = wr_ssh_user(s);
+  wr_slice payload = wr_request_payload(r);
+  static const uint8_t port[4] = {0, 0, 0x30, 0x39};
+  wr_rd rd;
+  wr_rd_init(&rd, payload.data, payload.len);
+  wr_slice host = wr_rd_string(&rd);
+  MUST(o->n < 8);
+  snprintf(o->request[o->n], sizeof(o->request[0]), "%s", wr_request_name(r));
+  snprintf(o->host[o->n], sizeof(o->host[0]), "%.*s", (int)host.len,
+           (const char *)host.data);
+  o->port[o->n++] = rd.left > 0 ? wr_rd_u32(&rd) : 0;
+  CHECK(rd.left == 0 || host.len == 16);
+  if (o->silent) {
+    o->waiting++;
+    return;
+  }
+  wr_request_reply(r, !o->refuse,
+                   o->no_port ? (wr_slice){NULL, 0} : (wr_slice){port, 4});
+}
+
+static void odd_request_canceled(wr_ssh *s, wr_request *r) {
+  odd *o = wr_ssh_user(s);
+  WR_UNUSED(r);
+  o->waiting--;
+}
+
+static void odd_close(wr_ssh *s, int status) {
+  odd *o = wr_ssh_user(s);
+  WR_UNUSED(status);
+  EQ_INT(o->waiting, 0);
+  o->ssh = NULL;
+}
+
+static void odd_ready(wr_ssh *s) {
+  WR_UNUSED(s);
+}
+
+static const wr_ssh_handler odd_handler = {.on_auth = odd_auth,
+                                           .on_ready = odd_ready,
+                                           .on_open = odd_open,
+                                           .on_request = odd_request,
+                                           .on_request_canceled =
+                                               odd_request_canceled,
+                                           .on_close = odd_close};
+
+static void odd_serve(odd *o, client *c) {
+  wr_link *mine;
+  wr_link *theirs;
+  wr_ssh_opts opts = {.role = WR_SSH_SERVER,
+                      .handler = &odd_handler,
+                      .user = o,
+                      .host_key = a.host};
+  MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &mine, &theirs) == 0);
+  MUST(wr_ssh_start(&a.e.ctx, theirs, &opts, &o->ssh) == 0);
+  client_start(c, mine);
+  wr_ctx_run_tasks(&a.e.ctx);
+  MUST(c->is_up);
+}
+
+static wr_remote_forward *add(client *c, const char *host, uint16_t port) {
+  wr_remote_forward *f;
+  wr_endpoint bind = endpoint(host, port);
+  bind.is_unix = host[0] == '/';
+  MUST(wr_tunnel_remote_add(c->t, &bind, NULL, NULL, &f) == 0);
+  wr_ctx_run_tasks(&a.e.ctx);
+  return f;
+}
+
+TEST(requests_are_as_ssh_sends_them) {
+  static const struct {
+    const char *host;
+    uint16_t port;
+    const char *name;
+    const char *sent;
+    uint32_t sent_port;
+  } cases[] = {
+      {"", 0, "tcpip-forward", "localhost", 0},
+      {"*", 8080, "tcpip-forward", "", 8080},
+      {"::1", 8081, "tcpip-forward", "::1", 8081},
+      {"Example.COM", 8082, "tcpip-forward", "Example.COM", 8082},
+      {"WRAITH-Name.", 77, "tcpip-forward", "wraith-name", 0},
+      {"/run/x.sock", 0, "streamlocal-forward@openssh.com", "/run/x.sock", 0},
+  };
+  app_open(&a, true);
+  client c;
+  odd o = {0};
+  client_open(&c, &a, 0);
+  odd_serve(&o, &c);
+  for (size_t i = 0; i < WR_COUNTOF(cases); i++) {
+    o.n = 0;
+    wr_remote_forward *f = add(&c, cases[i].host, cases[i].port);
+    EQ_INT(o.n, 1);
+    EQ_STR(o.request[0], cases[i].name);
+    EQ_STR(o.host[0], cases[i].sent);
+    EQ_UINT(o.port[0], cases[i].sent_port);
+    EQ_INT(c.remote_status, 0);
+    EQ_INT(c.remote_port, i == 0 ? 12345 : cases[i].sent_port);
+    wr_tunnel_remote_remove(c.t, f);
+    wr_ctx_run_tasks(&a.e.ctx);
+    EQ_INT(o.n, 2);
+    EQ_STR(o.host[1], cases[i].sent);
+    EQ_UINT(o.port[1], i == 0 ? 12345 : cases[i].sent_port);
+    CHECK(strncmp(o.request[1], "cancel-", 7) == 0);
+    EQ_STR(o.request[1] + 7, cases[i].name);
+  }
+  client_close(&c);
+  app_close(&a);
+}
+
+TEST(answers_that_say_too_little) {
+  app_open(&a, true);
+  client c;
+  odd o = {.no_port = true};
+  client_open(&c, &a, 0);
+  odd_serve(&o, &c);
+  add(&c, "", 0);
+  EQ_INT(c.remote_status, WR_ESSH_PROTOCOL);
+  add(&c, "", 1234);
+  EQ_INT(c.remote_status, 0);
+  o.refuse = true;
+  add(&c, "", 1235);
+  EQ_INT(c.remote_status, WR_EFORWARD_REFUSED);
+  EQ_INT(c.remotes, 3);
+  o.silent = true;
+  wr_remote_forward *f = add(&c, "", 1236);
+  wr_tunnel_remote_remove(c.t, f);
+  add(&c, "", 1237);
+  EQ_INT(c.remotes, 3);
+  client_close(&c);
+  app_close(&a);
+}
+
+TEST(instance_goes_before_the_forwards) {
+  static const uint8_t instance[16] = "0123456789abcde";
+  app_open(&a, true);
+  client c;
+  odd o = {0};
+  client_open(&c, &a, 0);
+  c.instance = instance;
+  add(&c, "", 1234);
+  odd_serve(&o, &c);
+  EQ_INT(o.n, 2);
+  EQ_STR(o.request[0], "instance@wraith");
+  EQ_STR(o.host[0], "0123456789abcde");
+  EQ_STR(o.request[1], "tcpip-forward");
+  client_close(&c);
+  app_close(&a);
+}
+
+/* What the tunnel answers to a channel of the server's. */
+static int offer(odd *o, wr_target_kind kind, const char *host, uint16_t port) {
+  chan ch = {0};
+  wr_target t = chan_target(kind, host, port);
+  MUST(wr_ssh_open(o->ssh, &t, chan_opened, &ch, &ch.opening) == 0);
+  wr_ctx_run_tasks(&a.e.ctx);
+  MUST(ch.done);
+  peer_close(&ch.p);
+  wr_ctx_run_tasks(&a.e.ctx);
+  return ch.status;
+}
+
+TEST(only_what_was_asked_for_is_taken) {
+  app_open(&a, true);
+  client c;
+  odd o = {0};
+  client_open(&c, &a, 0);
+  odd_serve(&o, &c);
+  EQ_INT(offer(&o, WR_TARGET_FORWARDED_TCP, "localhost", 1234),
+         WR_ECHANNEL_UNKNOWN);
+  add(&c, "", 1234);
+  add(&c, "wraith-name", 0);
+  add(&c, "/run/x.sock", 0);
+  EQ_INT(offer(&o, WR_TARGET_FORWARDED_TCP, "localhost", 1234), 0);
+  EQ_INT(offer(&o, WR_TARGET_FORWARDED_TCP, "wraith-NAME", 99), 0);
+  EQ_INT(offer(&o, WR_TARGET_FORWARDED_UNIX, "/run/x.sock", 0), 0);
+  static const wr_target wrong[] = {
+      {.kind = WR_TARGET_FORWARDED_TCP, .host = "localhost", .port = 1235},
+      {.kind = WR_TARGET_FORWARDED_TCP, .host = "127.0.0.1", .port = 1234},
+      {.kind = WR_TARGET_FORWARDED_TCP, .host = "wraith-other", .port = 0},
+      {.kind = WR_TARGET_FORWARDED_TCP, .host = "/run/x.sock", .port = 0},
+      {.kind = WR_TARGET_FORWARDED_UNIX, .host = "/run/y.sock"},
+      {.kind = WR_TARGET_FORWARDED_UNIX, .host = "localhost"},
+      {.kind = WR_TARGET_TCP, .host = "localhost", .port = 1234},
+      {.kind = WR_TARGET_UNIX, .host = "/run/x.sock"},
+  };
+  for (size_t i = 0; i < WR_COUNTOF(wrong); i++) {
+    EQ_INT(offer(&o, wrong[i].kind, wrong[i].host, wrong[i].port),
+           WR_ECHANNEL_UNKNOWN);
+  }
+  o.silent = true; /* asked for, and not granted */
+  add(&c, "", 1300);
+  EQ_INT(offer(&o, WR_TARGET_FORWARDED_TCP, "localhost", 1300),
+         WR_ECHANNEL_UNKNOWN);
+  EQ_INT(c.streams.closed, 3);
+  client_close(&c);
+  app_close(&a);
+}
+
 /* RECORDS */
 
 TEST(no_destination_gets_into_a_record) {
@@ -769,8 +1012,7 @@ TEST(no_destination_gets_into_a_record) {
   snprintf(port, sizeof(port), "%u", (unsigned)x.port);
   client_open(&c, &a, 0);
   client_connect(&c);
-  EQ_INT(chan_open(&ch, &c, "denied-canary.example", 4711),
-         WR_ECHANNEL_DENIED);
+  EQ_INT(chan_open(&ch, &c, "denied-canary.example", 4711), WR_ECHANNEL_DENIED);
   EQ_INT(chan_open(&ch, &c, "lost-canary.invalid", 4712),
          WR_ECHANNEL_UNRESOLVED);
   EQ_INT(chan_open(&ch, &c, "wraith-canary", 1), WR_ECHANNEL_UNKNOWN);
@@ -877,6 +1119,7 @@ TEST(dead_server_is_noticed) {
   uint32_t id;
   const wr_mempair_faults stalled = {.stalled = true};
   client_open(&c, &a, 0);
+  c.keepalive_ms = 6000;
   MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &mine, &theirs) == 0);
   MUST(wr_server_accept(a.server, theirs, "192.0.2.1", "memory", &id) == 0);
   client_start(&c, mine);
@@ -884,10 +1127,11 @@ TEST(dead_server_is_noticed) {
   MUST(c.is_up);
   wr_mempair_set_faults(theirs, &stalled);
   wr_mempair_set_faults(mine, &stalled);
-  wr_ctx_advance(&a.e.ctx, 29000);
+  wr_ctx_advance(&a.e.ctx, 11000);
   CHECK(!c.down);
   wr_ctx_advance(&a.e.ctx, 2000);
   CHECK(c.down);
+
   EQ_INT(c.status, WR_EPEER_DEAD);
   CHECK(c.was_up && !c.orderly);
   EQ_INT(a.gone, 1); /* the server has noticed too */
