@@ -1,6 +1,6 @@
 'use strict';
 
-const { Duplex, pipeline } = require('node:stream');
+const { Duplex, finished, pipeline } = require('node:stream');
 
 const { WraithError } = require('./errors.js');
 const { WraithStream } = require('./stream.js');
@@ -25,6 +25,13 @@ async function takeCarrier(source) {
 function joinCarrier(outer, innerId) {
   const inner = new WraithStream(innerId, null, { ref: false });
   pipeline(outer, inner, outer, noop);
+  // SSH has no half-open carriers: once its goodbye is out, all is over.
+  inner.once('end', () => {
+    finished(outer, { readable: false }, () => {
+      outer.destroy();
+      inner.destroy();
+    });
+  });
   return inner;
 }
 

@@ -144,6 +144,7 @@ static int start_dial(wr_target_conn *c) {
   c->dial->user = c;
   wr_dial_opts opts = {.port = c->to.port,
                        .owner = c->owner,
+                       .timeout_ms = c->owner->dial_timeout_ms,
                        .allow = allow_address,
                        .allow_data = c};
   if (c->to.is_unix) {

@@ -17,11 +17,13 @@ typedef struct wr_target_conn wr_target_conn;
 typedef struct wr_target_owner {
   const wr_policy *(*policy)(struct wr_target_owner *o); /* NULL: no limits */
   void (*on_end)(struct wr_target_owner *o, wr_target_conn *c);
+  uint64_t dial_timeout_ms; /* 0: WR_DIAL_TIMEOUT_MS */
   wr_list conns; /* initialised by the owner with wr_list_init() */
   uint32_t n_conns;
 } wr_target_owner;
 
-/* Takes the open: it will be answered. `to` replaces the open's own target (a
+/* Takes the open: it will be answered, and its user pointer is ours. on_end comes
+   once for each, later, also if it is refused at once. `to` replaces the open's own target (a
    client's remote forward), NULL: dial what the open says. */
 void wr_target_connect(wr_ctx *ctx, wr_target_owner *owner, wr_open *open,
                        const wr_endpoint *to);

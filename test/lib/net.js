@@ -59,6 +59,7 @@ function readAll(stream) {
     stream.once('end', () => resolve(Buffer.concat(chunks)));
     stream.once('error', reject);
     stream.once('close', () => reject(new Error('closed before its end')));
+    stream.resume(); // it may have been paused
   });
 }
 
