@@ -52,7 +52,8 @@ void wr_inbound_reset(wr_inbound *in);
 WR_NODISCARD int wr_inbound_feed(wr_inbound *in, const uint8_t *data,
                                  size_t len, size_t *taken);
 /* status 0: the target is connected. Else WR_ECHANNEL_*, WR_ETUNNEL_DOWN …: the
-   reply is as interface.md, section 5 says, and the state becomes FAILED. */
+   reply has the code of the two functions below, names no destination, and the
+   state becomes FAILED. Only in the state CONNECT. 0 or WR_ENOMEM. */
 WR_NODISCARD int wr_inbound_reply(wr_inbound *in, int status);
 /* SOCKS5 reply code and HTTP status for an error of the core. */
 uint8_t wr_socks5_reply_code(int err);

@@ -32,8 +32,8 @@ typedef struct wr_local_opts {
    the listener. */
 WR_NODISCARD int wr_local_start(wr_ctx *ctx, wr_opener *opener,
                                 const wr_local_opts *opts, wr_local **out);
-/* Stops listening and ends its connections; on_closed (may be NULL) once all is
-   gone. */
+/* Stops listening and ends its connections; on_closed (may be NULL) comes later,
+   once all is gone. Its owner closes it before the context is. */
 void wr_local_close(wr_local *l, void (*on_closed)(void *user), void *user);
 void wr_local_addr(const wr_local *l, struct sockaddr_storage *ss);
 uint32_t wr_local_connections(const wr_local *l);

@@ -8,7 +8,8 @@
 
 /* Remote forwards on the server: tcpip-forward, cancel-tcpip-forward (RFC 4254,
    section 7.1), streamlocal-forward@openssh.com and its cancel, and takeover by
-   instance@wraith (interface.md, section 3). */
+   instance@wraith, whose payload is a string of 16 bytes (remote.c explains
+   it). */
 typedef struct wr_remotes wr_remotes;               /* one per server */
 typedef struct wr_remote_session wr_remote_session; /* one per SSH session */
 

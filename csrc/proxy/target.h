@@ -18,7 +18,7 @@ typedef struct wr_target_owner {
   const wr_policy *(*policy)(struct wr_target_owner *o); /* NULL: no limits */
   void (*on_end)(struct wr_target_owner *o, wr_target_conn *c);
   uint64_t dial_timeout_ms; /* 0: WR_DIAL_TIMEOUT_MS */
-  wr_list conns; /* initialised by the owner with wr_list_init() */
+  wr_list conns;            /* initialised by the owner with wr_list_init() */
   uint32_t n_conns;
 } wr_target_owner;
 

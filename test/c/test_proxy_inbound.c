@@ -467,8 +467,8 @@ TEST(http_passwords) {
       "Proxy-Authorization: Basicd XNlcjpzZWNyZXQ=\r\n",
       "Proxy-Authorization: Bearer dXNlcjpzZWNyZXQ=\r\n",
       "Authorization: Basic dXNlcjpzZWNyZXQ=\r\n",
-      "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n"
-      "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n"};
+      ("Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n"
+       "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n")};
   for (size_t i = 0; i < WR_COUNTOF(bad); i++) {
     char text[300];
     snprintf(text, sizeof(text), "GET http://a/ HTTP/1.1\r\n%s\r\n", bad[i]);

@@ -241,6 +241,7 @@ TEST(a_refused_client_that_does_not_go_is_closed) {
   struct sockaddr_storage addr;
   wr_local *l = start_socks(&addr);
   static char junk[30000];
+  uint64_t from = uv_hrtime();
   end_connect(&v, &c, &addr);
   end_send(&c, LIT("\x05\x01\x01"));
   RUN_UNTIL(&v, c.eof);
@@ -251,6 +252,13 @@ TEST(a_refused_client_that_does_not_go_is_closed) {
   run_moment(&v, 20);
   EQ_INT(wr_local_connections(l), 1);
   end_send(&c, junk, sizeof(junk));
+  RUN_UNTIL(&v, wr_local_connections(l) == 0);
+  OK(uv_hrtime() - from < UINT64_C(1500000000), "before its time is over");
+  end_close(&c, WR_CLOSE_RESET);
+  /* One that says nothing has a little time. */
+  end_connect(&v, &c, &addr);
+  end_send(&c, LIT("\x05\x01\x01"));
+  RUN_UNTIL(&v, c.eof);
   RUN_UNTIL(&v, wr_local_connections(l) == 0);
   end_close(&c, WR_CLOSE_RESET);
   stop(l);
