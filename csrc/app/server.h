@@ -12,8 +12,8 @@ typedef struct wr_server wr_server;
 
 typedef struct wr_server_identity {
   uint32_t session_id;
-  const char *user;          /* untrusted */
-  const char *fingerprint;   /* of the key that was proved */
+  const char *user;           /* untrusted */
+  const char *fingerprint;    /* of the key that was proved */
   const char *remote_address; /* without port; "" where there is none */
   const char *transport;
 } wr_server_identity;
@@ -34,22 +34,22 @@ typedef struct wr_server_handler {
 typedef struct wr_server_opts {
   const wr_server_handler *handler;
   void *user;
-  wr_log log;                    /* copied; where this server's records go */
-  wr_key *host_key;              /* referenced */
-  wr_authkeys *authorized_keys;  /* taken on success */
-  wr_policy *policy;             /* taken on success */
-  bool forwarding;               /* false: control channels only */
+  wr_log log;                   /* copied; where this server's records go */
+  wr_key *host_key;             /* referenced */
+  wr_authkeys *authorized_keys; /* taken on success */
+  wr_policy *policy;            /* taken on success */
+  bool forwarding;              /* false: control channels only */
   bool gateway_ports;
-  bool authorize;                /* ask on_authorize */
-  uint64_t login_grace_ms;       /* 0: 30 s */
-  uint64_t keepalive_ms;         /* 0: 15 s */
-  uint32_t max_auth_attempts;    /* 0: 10 */
-  uint32_t max_startups;         /* unauthenticated; 0: 1000 */
-  uint32_t max_sessions;         /* 0: 10000 */
-  uint32_t max_channels;         /* per session; 0: 1000 */
+  bool authorize;                  /* ask on_authorize */
+  uint64_t login_grace_ms;         /* 0: 30 s */
+  uint64_t keepalive_ms;           /* 0: 15 s */
+  uint32_t max_auth_attempts;      /* 0: 10 */
+  uint32_t max_startups;           /* unauthenticated; 0: 1000 */
+  uint32_t max_sessions;           /* 0: 10000 */
+  uint32_t max_channels;           /* per session; 0: 1000 */
   uint32_t max_connections_per_ip; /* 0: no limit */
-  uint64_t rekey_bytes;          /* tests */
-  uint64_t dial_timeout_ms;      /* tests; 0: WR_DIAL_TIMEOUT_MS */
+  uint64_t rekey_bytes;            /* tests */
+  uint64_t dial_timeout_ms;        /* tests; 0: WR_DIAL_TIMEOUT_MS */
 } wr_server_opts;
 
 /* Listens nowhere yet. 0 or an error (nothing was taken). */
@@ -87,7 +87,7 @@ typedef struct wr_server_session_info {
   char remote_address[WR_ADDR_TEXT_MAX];
   const char *transport;
   bool authenticated;
-  uint64_t since_ms;          /* duration so far */
+  uint64_t since_ms; /* duration so far */
   uint32_t channels;
   uint64_t bytes_in, bytes_out;
 } wr_server_session_info;
@@ -101,10 +101,10 @@ void wr_server_end_session(wr_server *s, uint32_t session_id);
 
 typedef struct wr_server_stats {
   uint32_t sessions, startups, channels, remote_forwards;
-  uint64_t connections, rejected;            /* ever */
+  uint64_t connections, rejected; /* ever */
   uint64_t auth_accepted, auth_rejected;
   uint64_t channels_opened, channels_refused;
-  uint64_t bytes_in, bytes_out;              /* on all carriers */
+  uint64_t bytes_in, bytes_out; /* on all carriers */
 } wr_server_stats;
 void wr_server_get_stats(const wr_server *s, wr_server_stats *stats);
 

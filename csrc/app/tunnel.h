@@ -45,14 +45,14 @@ void *wr_tunnel_user(const wr_tunnel *t);
 void wr_tunnel_close(wr_tunnel *t, bool orderly);
 
 typedef struct wr_tunnel_connect_opts {
-  const char *host;        /* dialled by TCP; or */
+  const char *host; /* dialled by TCP; or */
   uint16_t port;
-  wr_link *link;           /* an open link, taken on success of the call */
+  wr_link *link; /* an open link, taken on success of the call */
   const char *user;
   wr_key *const *identities;
   size_t n_identities;
-  const char *host_key_types; /* NULL: default order */
-  uint64_t keepalive_ms;   /* 0: default */
+  const char *host_key_types;  /* NULL: default order */
+  uint64_t keepalive_ms;       /* 0: default */
   uint64_t connect_timeout_ms; /* dial to on_up; 0: 30 s */
   const uint8_t *instance; /* 16 bytes: sent as instance@wraith; may be NULL */
   const char *ciphers;     /* NULL: default; tests and benchmarks */
@@ -77,8 +77,7 @@ bool wr_tunnel_peer(wr_tunnel *t, struct sockaddr_storage *ss);
 
 /* As wr_ssh_open() on the session that is up; else WR_ETUNNEL_DOWN. */
 WR_NODISCARD int wr_tunnel_open(wr_tunnel *t, const wr_target *target,
-                                wr_opening_cb cb, void *user,
-                                wr_opening **out);
+                                wr_opening_cb cb, void *user, wr_opening **out);
 /* A local listener that lives as long as the tunnel or until closed. 0 or the
    system's error. */
 WR_NODISCARD int wr_tunnel_listen(wr_tunnel *t, const wr_local_opts *opts,

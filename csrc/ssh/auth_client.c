@@ -164,8 +164,7 @@ void wr__auth_client_packet(wr_ssh *s, const uint8_t *p, size_t len) {
 
 /* sshd disconnects those who have tried too often. */
 int wr__auth_client_status(const wr_ssh *s, int status) {
-  if (s->role == WR_SSH_CLIENT && s->state == SSH_AUTH &&
-      s->auth.offers > 0) {
+  if (s->role == WR_SSH_CLIENT && s->state == SSH_AUTH && s->auth.offers > 0) {
     return WR_EAUTH_REFUSED;
   }
   return status;

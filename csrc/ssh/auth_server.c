@@ -18,9 +18,21 @@ typedef struct key_request {
 } key_request;
 
 static void send_failure(wr_ssh *s) {
-  static const uint8_t p[] = {MSG_USERAUTH_FAILURE, 0,   0,   0,   9,
-                              'p',                  'u', 'b', 'l', 'i',
-                              'c',                  'k', 'e', 'y', 0};
+  static const uint8_t p[] = {MSG_USERAUTH_FAILURE,
+                              0,
+                              0,
+                              0,
+                              9,
+                              'p',
+                              'u',
+                              'b',
+                              'l',
+                              'i',
+                              'c',
+                              'k',
+                              'e',
+                              'y',
+                              0};
   wr__pump_send(s, p, sizeof(p), NULL, 0);
 }
 
@@ -75,8 +87,7 @@ static int verify(wr_ssh *s, const uint8_t *packet, const key_request *k) {
   wr_buf_init(&text, &s->ctx->mem, SIGNED_MAX);
   int rc = wr_buf_put_string(&text, id.data, id.len);
   rc = rc != 0 ? rc : wr_buf_append(&text, packet, k->signed_len);
-  rc = rc != 0 ? rc
-               : wr_key_verify(k->blob, k->signature, text.data, text.len);
+  rc = rc != 0 ? rc : wr_key_verify(k->blob, k->signature, text.data, text.len);
   wr_buf_reset(&text);
   return rc;
 }
@@ -92,9 +103,8 @@ static void ask_owner(wr_ssh *s, const key_request *k) {
   a->pending = true;
   a->proof = k->proof;
   a->offers++;
-  wr_auth_offer offer = {.user = a->login,
-                         .blob = {a->blob.data, a->blob.len},
-                         .proof = k->proof};
+  wr_auth_offer offer = {
+      .user = a->login, .blob = {a->blob.data, a->blob.len}, .proof = k->proof};
   wr__pump_hold(s, HOLD_AUTH);
   s->handler->on_auth(s, &offer);
 }
@@ -136,8 +146,7 @@ static bool same_user(wr_ssh *s, wr_slice user, wr_slice service) {
     return false;
   }
   if (!s->auth.named) {
-    s->auth.login =
-        wr_strndup(&s->ctx->mem, (const char *)user.data, user.len);
+    s->auth.login = wr_strndup(&s->ctx->mem, (const char *)user.data, user.len);
     if (s->auth.login == NULL) {
       wr__ssh_end(s, WR_ENOMEM, DISCONNECT_NONE, "");
       return false;
@@ -214,9 +223,8 @@ static void send_pk_ok(wr_ssh *s) {
   wr_buf_init(&b, &s->ctx->mem, s->auth.blob.len + 64);
   int rc = wr_buf_put_u8(&b, MSG_USERAUTH_PK_OK);
   rc = rc != 0 ? rc : wr_buf_put_cstring(&b, ED25519);
-  rc = rc != 0
-           ? rc
-           : wr_buf_put_string(&b, s->auth.blob.data, s->auth.blob.len);
+  rc =
+      rc != 0 ? rc : wr_buf_put_string(&b, s->auth.blob.data, s->auth.blob.len);
   if (rc == 0) {
     wr__pump_send_buf(s, &b);
   } else {

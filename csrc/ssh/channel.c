@@ -20,7 +20,7 @@
 
 enum {
   CH_READING = 1,
-  CH_EOF_CAME = 2,     /* the peer's direction has ended */
+  CH_EOF_CAME = 2, /* the peer's direction has ended */
   CH_EOF_TOLD = 4,
   CH_CLOSE_CAME = 8,
   CH_EOF_SENT = 16,
@@ -32,18 +32,18 @@ enum {
 struct wr_channel {
   wr_link link;
   wr_ssh *s;
-  wr_list blocked;        /* node of the session's list of that name */
-  wr_list ready;          /* the same */
+  wr_list blocked; /* node of the session's list of that name */
+  wr_list ready;   /* the same */
   uint32_t local_id;
   uint32_t remote_id;
   uint32_t remote_window;
   uint32_t remote_max;
-  unsigned flags;         /* CH_… */
+  unsigned flags; /* CH_… */
   wr_window window;
   wr_kept kept;
-  uint64_t committed;     /* bytes counted in the session's window_sum */
-  uint64_t turn;          /* of quantum */
-  size_t quantum;         /* bytes sent in that turn */
+  uint64_t committed; /* bytes counted in the session's window_sum */
+  uint64_t turn;      /* of quantum */
+  size_t quantum;     /* bytes sent in that turn */
   uint64_t bytes_in, bytes_out;
 };
 
@@ -278,8 +278,8 @@ static void receive(wr_channel *ch, uint8_t *data, size_t len) {
     }
   }
   if (taken < len) {
-    int rc = wr__kept_append(&ch->kept, &ch->s->ctx->mem, data + taken,
-                             len - taken);
+    int rc =
+        wr__kept_append(&ch->kept, &ch->s->ctx->mem, data + taken, len - taken);
     if (rc != 0) {
       wr__ssh_end(ch->s, rc, DISCONNECT_NONE, "");
       return;
@@ -541,8 +541,8 @@ static int channel_write(wr_link *link, const uv_buf_t *bufs, unsigned n,
     return WR_ECLOSED;
   }
   int rc = 0;
-  if (n == 1 && bufs->len > 0 && s->reserved_by == ch &&
-      s->reserved != NULL && (uint8_t *)bufs->base == s->reserved) {
+  if (n == 1 && bufs->len > 0 && s->reserved_by == ch && s->reserved != NULL &&
+      (uint8_t *)bufs->base == s->reserved) {
     rc = send_reserved(ch, bufs->len);
     *taken = rc == 0 ? bufs->len : 0;
   } else {

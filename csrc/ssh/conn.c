@@ -94,9 +94,8 @@ static void answer_itself(wr_ssh *s, bool ok, bool want_reply) {
     send_answer(s, ok, NULL, 0);
     return;
   }
-  wr_request *r =
-      add_request(s, (wr_slice){(const uint8_t *)"", 0}, (wr_slice){NULL, 0},
-                  true);
+  wr_request *r = add_request(s, (wr_slice){(const uint8_t *)"", 0},
+                              (wr_slice){NULL, 0}, true);
   if (r != NULL) {
     r->answered = true;
     r->ok = ok;
@@ -105,10 +104,10 @@ static void answer_itself(wr_ssh *s, bool ok, bool want_reply) {
 
 /* Requests that are for the owner. */
 static bool is_for_owner(wr_slice name) {
-  static const char *const names[] = {
-      "tcpip-forward", "cancel-tcpip-forward",
-      "streamlocal-forward@openssh.com",
-      "cancel-streamlocal-forward@openssh.com", "instance@wraith"};
+  static const char *const names[] = {"tcpip-forward", "cancel-tcpip-forward",
+                                      "streamlocal-forward@openssh.com",
+                                      "cancel-streamlocal-forward@openssh.com",
+                                      "instance@wraith"};
   for (size_t i = 0; i < WR_COUNTOF(names); i++) {
     if (wr_slice_eq(name, names[i])) {
       return true;

@@ -56,9 +56,9 @@ typedef enum wr_ssh_state {
   SSH_HOST_KEY, /* client: the owner judges the host key */
   SSH_SERVICE,  /* the service request is under way */
   SSH_AUTH,
-  SSH_UP,       /* logged in */
-  SSH_ENDING,   /* cancels, says goodbye, closes the link */
-  SSH_ENDED     /* on_close is being called */
+  SSH_UP,     /* logged in */
+  SSH_ENDING, /* cancels, says goodbye, closes the link */
+  SSH_ENDED   /* on_close is being called */
 } wr_ssh_state;
 
 /* Why packets of the peer wait. */
@@ -70,11 +70,11 @@ enum {
 };
 
 typedef struct wr_ssh_auth {
-  bool service;        /* server: ssh-userauth was asked for and granted */
-  bool named;          /* server: login is what the first request said */
-  bool none_seen;      /* server: one request of method none is free */
-  bool pending;        /* server: the owner has an offer to answer */
-  bool proof;          /* server: of that offer. client: a proof was sent */
+  bool service;   /* server: ssh-userauth was asked for and granted */
+  bool named;     /* server: login is what the first request said */
+  bool none_seen; /* server: one request of method none is free */
+  bool pending;   /* server: the owner has an offer to answer */
+  bool proof;     /* server: of that offer. client: a proof was sent */
   unsigned max_failures;
   unsigned failures;
   unsigned offers;
@@ -82,18 +82,18 @@ typedef struct wr_ssh_auth {
   wr_buf blob;         /* the key of the offer; after login: that logged in */
   wr_key **identities; /* client, referenced */
   size_t n_identities;
-  size_t next;         /* client: the identity that is being tried */
+  size_t next; /* client: the identity that is being tried */
 } wr_ssh_auth;
 
 typedef struct wr_ssh_liveness {
-  wr_timer timer;         /* login grace; keepalive; the time to say goodbye */
+  wr_timer timer; /* login grace; keepalive; the time to say goodbye */
   uint64_t grace_ms;
-  uint64_t keepalive_ms;  /* UINT64_MAX: none */
-  uint64_t heard_ms;      /* when the link last brought something */
-  uint64_t asked_ms;      /* heard_ms at the keepalive that was sent for it */
-  bool busy;              /* much has passed: buffers may be given back */
-  bool ping_out;          /* a round trip is being measured */
-  uint64_t ping_us;       /* when that began */
+  uint64_t keepalive_ms; /* UINT64_MAX: none */
+  uint64_t heard_ms;     /* when the link last brought something */
+  uint64_t asked_ms;     /* heard_ms at the keepalive that was sent for it */
+  bool busy;             /* much has passed: buffers may be given back */
+  bool ping_out;         /* a round trip is being measured */
+  uint64_t ping_us;      /* when that began */
   uint64_t ping_ms;
   uint64_t epoch_ms;      /* start of the epoch of rtt_now */
   uint32_t rtt_now_us;    /* smallest in this epoch, 0: none */
@@ -103,7 +103,7 @@ typedef struct wr_ssh_liveness {
 struct wr_ssh {
   wr_ctx *ctx;
   wr_obj obj;
-  wr_link *link;    /* NULL once it is closed */
+  wr_link *link; /* NULL once it is closed */
   wr_transport *tp;
   const wr_ssh_handler *handler;
   void *user;
@@ -117,37 +117,37 @@ struct wr_ssh {
   wr_ssh_liveness live;
 
   /* pump */
-  wr_buf rest;          /* the beginning of a packet whose end is awaited */
-  wr_list held;         /* packets that wait, see holds */
-  unsigned holds;       /* HOLD_… */
+  wr_buf rest;    /* the beginning of a packet whose end is awaited */
+  wr_list held;   /* packets that wait, see holds */
+  unsigned holds; /* HOLD_… */
   bool link_reading;
-  bool link_full;       /* on_writable will come */
+  bool link_full; /* on_writable will come */
   bool link_failed;
-  bool in_scratch;      /* rest was copied in front of the read */
+  bool in_scratch; /* rest was copied in front of the read */
   uint64_t bytes_in, bytes_out;
-  size_t rekey_queued;  /* bytes sent while new keys are awaited */
-  uint64_t turn;        /* counts flushes */
+  size_t rekey_queued; /* bytes sent while new keys are awaited */
+  uint64_t turn;       /* counts flushes */
   wr_task flush;
-  wr_task work;         /* held packets, writers, channels */
+  wr_task work; /* held packets, writers, channels */
   wr_task end;
-  bool canceled;        /* everything pending has been told */
-  bool linger;          /* what is there shall be sent first */
-  bool lingering;       /* the timer for that runs */
-  bool close_asked;     /* wr_link_close was called */
-  wr_list blocked;      /* channels that wait to write */
-  wr_list ready;        /* channels that have something to tell */
+  bool canceled;    /* everything pending has been told */
+  bool linger;      /* what is there shall be sent first */
+  bool lingering;   /* the timer for that runs */
+  bool close_asked; /* wr_link_close was called */
+  wr_list blocked;  /* channels that wait to write */
+  wr_list ready;    /* channels that have something to tell */
   wr_channel *reserved_by;
-  uint8_t *reserved;    /* memory of the next packet, lent to it; or NULL */
+  uint8_t *reserved; /* memory of the next packet, lent to it; or NULL */
   size_t reserved_len;
 
   /* connection protocol */
   wr_table table;
   uint64_t window_max;
-  uint64_t window_sum;  /* of all channels */
+  uint64_t window_sum; /* of all channels */
   wr_window_budget *budget;
-  wr_list requests;     /* of the peer, in order */
+  wr_list requests; /* of the peer, in order */
   size_t n_requests;
-  wr_list asked;        /* of ours, in order */
+  wr_list asked; /* of ours, in order */
   size_t n_asked;
 };
 

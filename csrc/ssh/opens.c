@@ -258,9 +258,9 @@ int wr_ssh_open(wr_ssh *s, const wr_target *target, wr_opening_cb cb,
   o->cb = cb;
   o->user = user;
   o->ch = wr__channel_new(s);
-  int rc = o->ch == NULL ? WR_ENOMEM
-                         : wr__table_add(&s->table, WR_SLOT_OPENING, o,
-                                         &o->local_id);
+  int rc = o->ch == NULL
+               ? WR_ENOMEM
+               : wr__table_add(&s->table, WR_SLOT_OPENING, o, &o->local_id);
   if (rc != 0) {
     free_opening(o);
     return rc == WR_ELIMIT ? WR_ECHANNEL_LIMIT : rc;

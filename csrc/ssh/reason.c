@@ -98,8 +98,8 @@ int wr__reason_to_error(uint32_t code, wr_slice text) {
     }
   }
   wr_slice head = {text.data, WR_MIN(text.len, (size_t)256)};
-  for (size_t i = 0; code == WR_REASON_CONNECT_FAILED &&
-                     i < WR_COUNTOF(phrases); i++) {
+  for (size_t i = 0;
+       code == WR_REASON_CONNECT_FAILED && i < WR_COUNTOF(phrases); i++) {
     if (contains(head, phrases[i].text)) {
       return phrases[i].err;
     }

@@ -291,9 +291,8 @@ static wr_ssh *ssh_new_plain(wr_ctx *ctx, const wr_ssh_opts *opts) {
   s->role = opts->role;
   s->state = SSH_KEX;
   s->end_text = "";
-  s->window_max =
-      opts->window_max_bytes != 0 ? opts->window_max_bytes
-                                  : WR_WINDOW_SESSION_MAX;
+  s->window_max = opts->window_max_bytes != 0 ? opts->window_max_bytes
+                                              : WR_WINDOW_SESSION_MAX;
   s->budget = opts->budget;
   wr_buf_init(&s->host_blob, &ctx->mem, BLOB_MAX);
   wr_buf_init(&s->auth.blob, &ctx->mem, BLOB_MAX);
@@ -406,21 +405,20 @@ void wr_ssh_say_goodbye(wr_ssh *s) {
 }
 
 void wr_ssh_query(const wr_ssh *s, wr_ssh_info *info) {
-  *info = (wr_ssh_info){
-      .peer_software = wr__transport_peer_software(s->tp),
-      .kex = wr__transport_kex_name(s->tp),
-      .cipher = wr__transport_cipher_name(s->tp),
-      .mac = wr__transport_mac_name(s->tp),
-      .login = s->auth.login != NULL ? s->auth.login : "",
-      .key_blob = {s->auth.blob.data, s->auth.blob.len},
-      .channels = s->table.count,
-      .bytes_in = s->bytes_in,
-      .bytes_out = s->bytes_out,
-      .window_bytes = s->window_sum,
-      .rtt_us = wr__live_rtt(s),
-      .last_heard_ms = s->live.heard_ms,
-      .auth_failures = s->auth.failures,
-      .auth_offers = s->auth.offers};
+  *info = (wr_ssh_info){.peer_software = wr__transport_peer_software(s->tp),
+                        .kex = wr__transport_kex_name(s->tp),
+                        .cipher = wr__transport_cipher_name(s->tp),
+                        .mac = wr__transport_mac_name(s->tp),
+                        .login = s->auth.login != NULL ? s->auth.login : "",
+                        .key_blob = {s->auth.blob.data, s->auth.blob.len},
+                        .channels = s->table.count,
+                        .bytes_in = s->bytes_in,
+                        .bytes_out = s->bytes_out,
+                        .window_bytes = s->window_sum,
+                        .rtt_us = wr__live_rtt(s),
+                        .last_heard_ms = s->live.heard_ms,
+                        .auth_failures = s->auth.failures,
+                        .auth_offers = s->auth.offers};
 }
 
 wr_link *wr_ssh_carrier(wr_ssh *s) {

@@ -21,14 +21,14 @@ typedef enum wr_ssh_role { WR_SSH_CLIENT = 1, WR_SSH_SERVER } wr_ssh_role;
 
 /* What a channel is to be connected to, or came from. */
 typedef enum wr_target_kind {
-  WR_TARGET_TCP = 1,      /* direct-tcpip: host and port */
-  WR_TARGET_UNIX,         /* direct-streamlocal@openssh.com: host is the path */
-  WR_TARGET_FORWARDED_TCP, /* forwarded-tcpip: host and port listened on */
+  WR_TARGET_TCP = 1, /* direct-tcpip: host and port */
+  WR_TARGET_UNIX,    /* direct-streamlocal@openssh.com: host is the path */
+  WR_TARGET_FORWARDED_TCP,  /* forwarded-tcpip: host and port listened on */
   WR_TARGET_FORWARDED_UNIX, /* forwarded-streamlocal@openssh.com */
-  WR_TARGET_OTHER         /* any other type; only refused */
+  WR_TARGET_OTHER           /* any other type; only refused */
 } wr_target_kind;
 
-#define WR_TARGET_HOST_MAX 255  /* longest host name, and path, on the wire */
+#define WR_TARGET_HOST_MAX 255 /* longest host name, and path, on the wire */
 
 typedef struct wr_target {
   wr_target_kind kind;
@@ -41,8 +41,8 @@ typedef struct wr_target {
 /* A key that a client offers (proof false) or has proved (proof true). The
    server answers each with wr_ssh_auth_reply(), at once or later. */
 typedef struct wr_auth_offer {
-  const char *user;  /* at most 255 bytes, any but zero: untrusted */
-  wr_slice blob;     /* valid until answered */
+  const char *user; /* at most 255 bytes, any but zero: untrusted */
+  wr_slice blob;    /* valid until answered */
   bool proof;
 } wr_auth_offer;
 
@@ -85,24 +85,24 @@ typedef struct wr_ssh_opts {
   wr_ssh_role role;
   const wr_ssh_handler *handler;
   void *user;
-  const char *software;       /* after "SSH-2.0-"; NULL: a neutral default */
+  const char *software; /* after "SSH-2.0-"; NULL: a neutral default */
   /* Server */
   wr_key *host_key;           /* referenced */
   unsigned max_auth_attempts; /* offers and proofs that fail; 0: default */
   /* Client */
-  const char *login;          /* the user name */
-  wr_key *const *identities;  /* tried in order; referenced */
+  const char *login;         /* the user name */
+  wr_key *const *identities; /* tried in order; referenced */
   size_t n_identities;
   const char *host_key_types; /* preferred first; NULL: default */
   /* Both; 0 means the default. */
-  uint64_t login_grace_ms;    /* from the start to on_ready */
-  uint64_t keepalive_ms;      /* UINT64_MAX: none */
-  uint32_t max_channels;      /* open and opening, both directions */
-  uint64_t window_max_bytes;  /* of all channels together */
-  wr_window_budget *budget;   /* may be NULL */
-  uint64_t rekey_bytes;       /* 0: the cipher's own limit */
-  const char *ciphers;        /* comma-separated; NULL: default. For tests and */
-  const char *kex;            /* benchmarks. */
+  uint64_t login_grace_ms;   /* from the start to on_ready */
+  uint64_t keepalive_ms;     /* UINT64_MAX: none */
+  uint32_t max_channels;     /* open and opening, both directions */
+  uint64_t window_max_bytes; /* of all channels together */
+  wr_window_budget *budget;  /* may be NULL */
+  uint64_t rekey_bytes;      /* 0: the cipher's own limit */
+  const char *ciphers;       /* comma-separated; NULL: default. For tests and */
+  const char *kex;           /* benchmarks. */
 } wr_ssh_opts;
 
 /* Takes the link. 0, or an error: then the link is still the caller's. */
@@ -129,15 +129,15 @@ void wr_ssh_auth_reply(wr_ssh *s, bool accepted);
 
 /* What it says of itself; borrowed, "" before it is known. */
 typedef struct wr_ssh_info {
-  const char *peer_software;  /* untrusted text, printable ASCII only */
+  const char *peer_software; /* untrusted text, printable ASCII only */
   const char *kex, *cipher, *mac;
-  const char *login;          /* the user that is logged in */
-  wr_slice key_blob;          /* the key that logged in */
+  const char *login; /* the user that is logged in */
+  wr_slice key_blob; /* the key that logged in */
   uint32_t channels;
-  uint64_t bytes_in, bytes_out;      /* on the carrier */
-  uint64_t window_bytes;      /* granted to the peer now */
-  uint32_t rtt_us;            /* smallest seen lately; 0: none yet */
-  uint64_t last_heard_ms;     /* clock of the context */
+  uint64_t bytes_in, bytes_out; /* on the carrier */
+  uint64_t window_bytes;        /* granted to the peer now */
+  uint32_t rtt_us;              /* smallest seen lately; 0: none yet */
+  uint64_t last_heard_ms;       /* clock of the context */
   uint32_t auth_failures;
   uint32_t auth_offers;
 } wr_ssh_info;
@@ -191,10 +191,10 @@ typedef struct wr_channel wr_channel;
 wr_channel *wr_channel_from_link(wr_link *link);
 typedef struct wr_channel_info {
   uint32_t local_id;
-  uint32_t window;         /* what the peer may still send, bytes */
-  uint32_t window_target;  /* what it is topped up to */
+  uint32_t window;        /* what the peer may still send, bytes */
+  uint32_t window_target; /* what it is topped up to */
   uint32_t remote_window;
-  size_t kept;             /* bytes received and not yet taken */
+  size_t kept; /* bytes received and not yet taken */
   uint64_t bytes_in, bytes_out;
 } wr_channel_info;
 void wr_channel_query(const wr_channel *ch, wr_channel_info *info);

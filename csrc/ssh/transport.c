@@ -32,11 +32,11 @@ struct wr_transport {
   wr_ctx *ctx;
   ssh_session ssh; /* NULL: a sink */
   bool server;
-  bool keyed;      /* the first key exchange is done */
+  bool keyed; /* the first key exchange is done */
   struct ssh_carrier_callbacks_struct libssh_cbs;
   const wr_transport_cbs *cbs;
   void *user;
-  uint8_t *sink;               /* memory that a sink lends for packets */
+  uint8_t *sink;                   /* memory that a sink lends for packets */
   char software[SOFTWARE_MAX + 1]; /* the peer's */
 };
 
@@ -78,8 +78,7 @@ static bool set_text(ssh_session ssh, enum ssh_options_e option,
 static int set_options(ssh_session ssh, const wr_transport_opts *opts) {
   bool no = false;
   const char *kex = opts->kex != NULL ? opts->kex : DEFAULT_KEX;
-  const char *ciphers =
-      opts->ciphers != NULL ? opts->ciphers : DEFAULT_CIPHERS;
+  const char *ciphers = opts->ciphers != NULL ? opts->ciphers : DEFAULT_CIPHERS;
   bool ok = ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &no) == SSH_OK &&
             set_text(ssh, SSH_OPTIONS_KEY_EXCHANGE, kex) &&
             set_text(ssh, SSH_OPTIONS_CIPHERS_C_S, ciphers) &&

@@ -18,8 +18,8 @@ typedef struct wr_window {
   uint32_t floor;
   uint32_t ceiling;
   /* private */
-  uint64_t consumed;     /* since mark */
-  uint64_t mark_us;      /* start of the measurement */
+  uint64_t consumed; /* since mark */
+  uint64_t mark_us;  /* start of the measurement */
 } wr_window;
 
 #define WR_WINDOW_FLOOR ((uint32_t)2 * 1024 * 1024)

@@ -38,15 +38,15 @@
 #include <unistd.h>
 
 #if defined(__GNUC__) || defined(__clang__)
-#  define TAP_UNUSED __attribute__((unused))
-#  define TAP_FORMAT(a, b) __attribute__((format(printf, a, b)))
-#  define TAP_CONSTRUCTOR __attribute__((constructor))
+#define TAP_UNUSED __attribute__((unused))
+#define TAP_FORMAT(a, b) __attribute__((format(printf, a, b)))
+#define TAP_CONSTRUCTOR __attribute__((constructor))
 #else
-#  error "the C tests need gcc or clang"
+#error "the C tests need gcc or clang"
 #endif
 
 #ifndef TAP_TIMEOUT_S
-#  define TAP_TIMEOUT_S 30
+#define TAP_TIMEOUT_S 30
 #endif
 
 typedef void (*tap_fn)(void);
@@ -62,14 +62,14 @@ struct tap_case {
 
 /* State of the one running program. */
 static struct {
-  tap_case *first;       /* registered tests in file order */
-  tap_case **last;       /* where the next one is linked */
-  const tap_case *now;   /* the running test, NULL outside of tests */
-  unsigned points;       /* TAP points printed */
-  unsigned failed;       /* of these: "not ok" */
-  unsigned bad_checks;   /* failed checks of the running test */
-  const char *skip;      /* reason, when the running test was skipped */
-  int done;              /* the plan is printed */
+  tap_case *first;     /* registered tests in file order */
+  tap_case **last;     /* where the next one is linked */
+  const tap_case *now; /* the running test, NULL outside of tests */
+  unsigned points;     /* TAP points printed */
+  unsigned failed;     /* of these: "not ok" */
+  unsigned bad_checks; /* failed checks of the running test */
+  const char *skip;    /* reason, when the running test was skipped */
+  int done;            /* the plan is printed */
 } tap_state TAP_UNUSED;
 
 TAP_UNUSED static void tap_register(tap_case *c) {
@@ -158,8 +158,7 @@ TAP_UNUSED static int tap_check_uint(uintmax_t got, uintmax_t want,
 TAP_UNUSED static int tap_check_str(const char *got, const char *want,
                                     const char *file, int line,
                                     const char *expr) {
-  int same = got != NULL && want != NULL ? strcmp(got, want) == 0
-                                         : got == want;
+  int same = got != NULL && want != NULL ? strcmp(got, want) == 0 : got == want;
   int ok = tap_check(same, file, line, "%s", expr);
   if (!ok) {
     tap_diag("  got  %s%s%s", got ? "\"" : "", got ? got : "NULL",
@@ -216,8 +215,7 @@ TAP_UNUSED static int tap_done(void) {
   return tap_state.failed == 0 ? 0 : 1;
 }
 
-TAP_UNUSED static void tap_bail(const char *file, int line,
-                                const char *expr) {
+TAP_UNUSED static void tap_bail(const char *file, int line, const char *expr) {
   tap_diag("%s:%d: must hold: %s", file, line, expr);
   tap_point(0, tap_state.now ? tap_state.now->name : expr, "");
   tap_done();
@@ -296,53 +294,51 @@ TAP_UNUSED static int tap_run(int argc, char **argv, tap_fn set_up,
   return list ? 0 : tap_done();
 }
 
-#define TEST(id)                                                              \
-  static void tap_test_##id(void);                                            \
-  static tap_case tap_case_##id = {#id, __FILE__, __LINE__, tap_test_##id,    \
-                                   NULL};                                     \
-  TAP_CONSTRUCTOR static void tap_register_##id(void) {                       \
-    tap_register(&tap_case_##id);                                             \
-  }                                                                           \
+#define TEST(id)                                                               \
+  static void tap_test_##id(void);                                             \
+  static tap_case tap_case_##id = {#id, __FILE__, __LINE__, tap_test_##id,     \
+                                   NULL};                                      \
+  TAP_CONSTRUCTOR static void tap_register_##id(void) {                        \
+    tap_register(&tap_case_##id);                                              \
+  }                                                                            \
   static void tap_test_##id(void)
 
-#define TAP_MAIN_WITH(set_up, tear_down)                                      \
-  int main(int argc, char **argv) {                                           \
-    return tap_run(argc, argv, set_up, tear_down);                            \
+#define TAP_MAIN_WITH(set_up, tear_down)                                       \
+  int main(int argc, char **argv) {                                            \
+    return tap_run(argc, argv, set_up, tear_down);                             \
   }
 #define TAP_MAIN() TAP_MAIN_WITH(NULL, NULL)
 
 /* Checks. All yield 1 when they hold, 0 otherwise; arguments are evaluated
  * once. EQ_INT is for signed and mixed values, EQ_UINT for uint64_t. */
-#define OK(cond, ...)                                                         \
-  tap_check((cond) ? 1 : 0, __FILE__, __LINE__, __VA_ARGS__)
-#define CHECK(cond)                                                           \
-  tap_check((cond) ? 1 : 0, __FILE__, __LINE__, "%s", #cond)
+#define OK(cond, ...) tap_check((cond) ? 1 : 0, __FILE__, __LINE__, __VA_ARGS__)
+#define CHECK(cond) tap_check((cond) ? 1 : 0, __FILE__, __LINE__, "%s", #cond)
 #define FAIL(...) tap_check(0, __FILE__, __LINE__, __VA_ARGS__)
-#define EQ_INT(got, want)                                                     \
-  tap_check_int((intmax_t)(got), (intmax_t)(want), __FILE__, __LINE__,        \
+#define EQ_INT(got, want)                                                      \
+  tap_check_int((intmax_t)(got), (intmax_t)(want), __FILE__, __LINE__,         \
                 #got " == " #want)
-#define EQ_UINT(got, want)                                                    \
-  tap_check_uint((uintmax_t)(got), (uintmax_t)(want), __FILE__, __LINE__,     \
+#define EQ_UINT(got, want)                                                     \
+  tap_check_uint((uintmax_t)(got), (uintmax_t)(want), __FILE__, __LINE__,      \
                  #got " == " #want)
-#define EQ_STR(got, want)                                                     \
+#define EQ_STR(got, want)                                                      \
   tap_check_str((got), (want), __FILE__, __LINE__, #got " equals " #want)
-#define EQ_MEM(got, got_len, want, want_len)                                  \
-  tap_check_mem((got), (got_len), (want), (want_len), __FILE__, __LINE__,     \
+#define EQ_MEM(got, got_len, want, want_len)                                   \
+  tap_check_mem((got), (got_len), (want), (want_len), __FILE__, __LINE__,      \
                 #got " equals " #want)
 
 /* Set-up that has to work: ends the program with a failed point. */
-#define MUST(cond)                                                            \
-  do {                                                                        \
-    if (!(cond)) {                                                            \
-      tap_bail(__FILE__, __LINE__, #cond);                                    \
-    }                                                                         \
+#define MUST(cond)                                                             \
+  do {                                                                         \
+    if (!(cond)) {                                                             \
+      tap_bail(__FILE__, __LINE__, #cond);                                     \
+    }                                                                          \
   } while (0)
 
 /* Leaves the running test, counted as skipped with a reason (a string). */
-#define SKIP(reason)                                                          \
-  do {                                                                        \
-    tap_state.skip = (reason);                                                \
-    return;                                                                   \
+#define SKIP(reason)                                                           \
+  do {                                                                         \
+    tap_state.skip = (reason);                                                 \
+    return;                                                                    \
   } while (0)
 
 #define DIAG(...) tap_diag(__VA_ARGS__)

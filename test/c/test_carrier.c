@@ -702,10 +702,9 @@ TEST(a_replayed_packet_fails_the_session) {
 }
 
 TEST(impossible_lengths_are_refused_at_once) {
-  static const uint32_t lengths[] = {0,         1,          8,
-                                     15,        17,         262145,
-                                     262160,    0x7fffffff, 0x80000000,
-                                     0xfffffff0, 0xffffffff};
+  static const uint32_t lengths[] = {
+      0,      1,          8,          15,         17,        262145,
+      262160, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff};
   size_t i, len;
 
   for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
@@ -864,8 +863,8 @@ TEST(unknown_packets_are_answered_within_bounds) {
 }
 
 TEST(a_disconnect_is_told_with_its_code) {
-  static const uint8_t bye[] = {MSG_DISCONNECT, 0,   0,   0,   11, 0, 0, 0,
-                                3,              'b', 'y', 'e', 0,  0, 0, 0};
+  static const uint8_t bye[] = {
+      MSG_DISCONNECT, 0, 0, 0, 11, 0, 0, 0, 3, 'b', 'y', 'e', 0, 0, 0, 0};
   const char *message = NULL;
   uint32_t code = 0;
   size_t n;
@@ -928,14 +927,22 @@ TEST(version_lines) {
     int by_server; /* the server's verdict, 1 is an error */
     int by_client;
   } lines[] = {
-      {"SSH-2.0-a\r\n", 0, 0},     {"SSH-2.0-a\n", 0, 0},
-      {"SSH-2.0-a b c\r\n", 0, 0}, {"SSH-2.0-\r\n", 1, 1},
-      {"SSH-2.1-a\r\n", 1, 1},     {"SSH-1.5-a\r\n", 1, 1},
-      {"SSH-1.99-a\r\n", 1, 0},    {"SSH-2.0\r\n", 1, 1},
-      {"SSH-\r\n", 1, 1},          {"SSH-2.0-a\rb\r\n", 1, 1},
-      {"SSH-2.0-a\tb\r\n", 1, 1},  {"GET / HTTP/1.1\r\n", 1, 0},
-      {"\r\n", 1, 0},              {"S\r\n", 1, 0},
-      {"\x16\x03\x01\x02", 1, 0},  {"SSH-2.0-unfinished", 0, 0},
+      {"SSH-2.0-a\r\n", 0, 0},
+      {"SSH-2.0-a\n", 0, 0},
+      {"SSH-2.0-a b c\r\n", 0, 0},
+      {"SSH-2.0-\r\n", 1, 1},
+      {"SSH-2.1-a\r\n", 1, 1},
+      {"SSH-1.5-a\r\n", 1, 1},
+      {"SSH-1.99-a\r\n", 1, 0},
+      {"SSH-2.0\r\n", 1, 1},
+      {"SSH-\r\n", 1, 1},
+      {"SSH-2.0-a\rb\r\n", 1, 1},
+      {"SSH-2.0-a\tb\r\n", 1, 1},
+      {"GET / HTTP/1.1\r\n", 1, 0},
+      {"\r\n", 1, 0},
+      {"S\r\n", 1, 0},
+      {"\x16\x03\x01\x02", 1, 0},
+      {"SSH-2.0-unfinished", 0, 0},
   };
   size_t i;
   int how;

@@ -299,8 +299,8 @@ TEST(bytes_arrive_whole_over_a_bad_link) {
 }
 
 TEST(bytes_arrive_whole_with_every_cipher) {
-  static const char *const ciphers[] = {
-      "chacha20-poly1305@openssh.com", "aes256-ctr", "aes128-gcm@openssh.com"};
+  static const char *const ciphers[] = {"chacha20-poly1305@openssh.com",
+                                        "aes256-ctr", "aes128-gcm@openssh.com"};
   for (size_t i = 0; i < WR_COUNTOF(ciphers); i++) {
     pair p;
     setup(&p);
@@ -349,7 +349,7 @@ TEST(half_close_leaves_the_other_direction) {
   pair_run(&p);
   EQ_UINT(x.got, MIB);
   EQ_INT(x.n_eof, 1);
-  uv_buf_t buf = uv_buf_init((char *)(uintptr_t)"x", 1);
+  uv_buf_t buf = uv_buf_init((char *)(uintptr_t) "x", 1);
   size_t taken = 0;
   EQ_INT(wr_link_write(x.link, &buf, 1, &taken), WR_ECLOSED);
   pair_fini(&p);
@@ -692,14 +692,14 @@ TEST(requests_are_answered_in_their_order) {
   replies[0] = '\0';
   wr_slice none = {NULL, 0};
   MUST(wr_ssh_request(p.c, "tcpip-forward", text_slice("abc"), note_reply,
-                      (char *)(uintptr_t)"a") == 0);
+                      (char *)(uintptr_t) "a") == 0);
   MUST(wr_ssh_request(p.c, "nonsense", none, note_reply,
-                      (char *)(uintptr_t)"b") == 0);
+                      (char *)(uintptr_t) "b") == 0);
   MUST(wr_ssh_request(p.c, "instance@wraith", none, NULL, NULL) == 0);
   MUST(wr_ssh_request(p.c, "cancel-tcpip-forward", none, note_reply,
-                      (char *)(uintptr_t)"c") == 0);
+                      (char *)(uintptr_t) "c") == 0);
   MUST(wr_ssh_request(p.c, "keepalive@openssh.com", none, note_reply,
-                      (char *)(uintptr_t)"d") == 0);
+                      (char *)(uintptr_t) "d") == 0);
   pair_run(&p);
   EQ_INT(n_asked_requests, 3);
   EQ_STR(replies, "");
@@ -727,10 +727,10 @@ TEST(requests_are_canceled_at_the_end) {
   replies[0] = '\0';
   wr_slice none = {NULL, 0};
   MUST(wr_ssh_request(p.c, "tcpip-forward", none, note_reply,
-                      (char *)(uintptr_t)"a") == 0);
+                      (char *)(uintptr_t) "a") == 0);
   MUST(wr_ssh_request(p.c, "tcpip-forward", none, note_reply,
-                      (char *)(uintptr_t)"b") == 0);
-  wr_ssh_forget(p.c, (char *)(uintptr_t)"b");
+                      (char *)(uintptr_t) "b") == 0);
+  wr_ssh_forget(p.c, (char *)(uintptr_t) "b");
   pair_run(&p);
   EQ_INT(n_asked_requests, 2);
   wr_ssh_abort(p.s, WR_ECLOSED);

@@ -12,7 +12,7 @@ typedef struct target {
   int opens;
   int open_cancels;
   int requests;
-  bool keep;    /* opens and requests are left unanswered */
+  bool keep; /* opens and requests are left unanswered */
   wr_open *open;
   peer owner;
   int replies;
@@ -66,13 +66,13 @@ static void t_close(wr_ssh *s, int status) {
   t->status = status;
 }
 
-static const wr_ssh_handler t_handler = {
-    .on_ready = t_ready,
-    .on_open = t_open,
-    .on_open_canceled = t_open_canceled,
-    .on_request = t_request,
-    .on_request_canceled = t_request_canceled,
-    .on_close = t_close};
+static const wr_ssh_handler t_handler = {.on_ready = t_ready,
+                                         .on_open = t_open,
+                                         .on_open_canceled = t_open_canceled,
+                                         .on_request = t_request,
+                                         .on_request_canceled =
+                                             t_request_canceled,
+                                         .on_close = t_close};
 
 static void t_init(target *t, wr_ssh_role role) {
   memset(t, 0, sizeof(*t));
@@ -253,7 +253,9 @@ TEST(hosts_that_are_none_are_refused) {
     const char *host;
     size_t len;
     uint32_t port;
-  } bad[] = {{"", 0, 80}, {"a\0b", 3, 80}, {"host", 4, 65536},
+  } bad[] = {{"", 0, 80},
+             {"a\0b", 3, 80},
+             {"host", 4, 65536},
              {"host", 4, UINT32_MAX}};
   char longest[256];
   memset(longest, 'a', sizeof(longest));
@@ -277,7 +279,7 @@ TEST(hosts_that_are_none_are_refused) {
 
 TEST(other_channel_types_never_reach_the_owner) {
   static const char *const types[] = {
-      "session", "x11", "forwarded-tcpip", "auth-agent@openssh.com", "",
+      "session",        "x11", "forwarded-tcpip", "auth-agent@openssh.com", "",
       "tun@openssh.com"};
   target t;
   t_init(&t, WR_SSH_SERVER);
@@ -494,9 +496,9 @@ static void ask_service(pair *p) {
 }
 
 TEST(nothing_of_the_connection_is_taken_before_the_login) {
-  static const uint8_t numbers[] = {
-      MSG_GLOBAL_REQUEST, MSG_CHANNEL_OPEN,     MSG_CHANNEL_DATA,
-      MSG_SERVICE_ACCEPT, MSG_USERAUTH_SUCCESS, MSG_USERAUTH_REQUEST};
+  static const uint8_t numbers[] = {MSG_GLOBAL_REQUEST,   MSG_CHANNEL_OPEN,
+                                    MSG_CHANNEL_DATA,     MSG_SERVICE_ACCEPT,
+                                    MSG_USERAUTH_SUCCESS, MSG_USERAUTH_REQUEST};
   for (size_t i = 0; i < WR_COUNTOF(numbers); i++) {
     pair p;
     keyed(&p);

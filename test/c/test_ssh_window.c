@@ -97,8 +97,7 @@ TEST(what_is_kept_is_not_granted_again) {
   wr_window w;
   wr_window_init(&w, 2 * MIB, 64 * MIB, 0);
   MUST(wr_window_received(&w, 2 * MIB));
-  EQ_UINT(wr_window_consumed(&w, 64 * KIB, 2 * MIB - 64 * KIB, 1, 100, ANY),
-          0);
+  EQ_UINT(wr_window_consumed(&w, 64 * KIB, 2 * MIB - 64 * KIB, 1, 100, ANY), 0);
   EQ_UINT(wr_window_consumed(&w, MIB, MIB - 64 * KIB, 1, 100, ANY),
           MIB + 64 * KIB);
   EQ_UINT(w.available, MIB + 64 * KIB);

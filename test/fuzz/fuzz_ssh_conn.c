@@ -132,13 +132,13 @@ static void on_reply(void *user, int status, wr_slice payload) {
   WR_UNUSED(payload);
 }
 
-static const wr_ssh_handler ssh_handler = {
-    .on_ready = on_ready,
-    .on_open = on_open,
-    .on_open_canceled = on_open_canceled,
-    .on_request = on_request,
-    .on_request_canceled = on_request_canceled,
-    .on_close = on_ssh_close};
+static const wr_ssh_handler ssh_handler = {.on_ready = on_ready,
+                                           .on_open = on_open,
+                                           .on_open_canceled = on_open_canceled,
+                                           .on_request = on_request,
+                                           .on_request_canceled =
+                                               on_request_canceled,
+                                           .on_close = on_ssh_close};
 
 static void begin(wr_ssh_role role) {
   if (!f.ready) {
