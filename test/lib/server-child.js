@@ -16,6 +16,7 @@ const commands = {
     return { ...native.memory(), rss: process.memoryUsage.rss() };
   },
   stats: () => ({ stats: server.stats() }),
+  exit: () => process.exit(0),
   reload: ({ options }) => server.reload(options).then(() => ({})),
 };
 
