@@ -125,8 +125,8 @@ static int read_path(const field *f, wr_endpoint *e, const char **why) {
 
 /* A listening address. An empty one that was given means all addresses, as it
    does to ssh(1), and is written as "*" so that it differs from none given. */
-static int read_bind(const field *host, const field *port,
-                     wr_forward_spec *out, const char **why) {
+static int read_bind(const field *host, const field *port, wr_forward_spec *out,
+                     const char **why) {
   int err = 0;
   out->bind_given = host != NULL;
   if (host != NULL && host->len == 0) {
