@@ -128,6 +128,7 @@ static void on_timeout(wr_timer *timer) {
 void wr__connect_end(wr_tunnel *t, bool orderly) {
   if (t->state == TUNNEL_DIALING) {
     wr_dial_cancel(&t->dial);
+    wr_timer_stop(&t->timeout); /* there is no session that it could end */
     t->state = TUNNEL_GIVEN_UP;
     wr__tunnel_gone(t);
   } else if (t->ssh != NULL && orderly) {
