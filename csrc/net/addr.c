@@ -173,7 +173,10 @@ static uint8_t mask_at(unsigned bits, size_t i) {
   if (bits >= done + 8) {
     return 0xff;
   }
-  return bits <= done ? 0 : (uint8_t)(0xff00U >> (bits - done));
+  if (bits <= done) {
+    return 0;
+  }
+  return (uint8_t)(0xff00U >> (bits - done));
 }
 
 static bool host_bits_zero(const wr_cidr *cidr) {
