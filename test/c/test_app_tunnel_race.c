@@ -16,7 +16,7 @@ TEST(a_dial_is_given_up_as_it_times_out) {
   wr_timer timer;
   app_open(&a, true);
   app_serve(&a, 1, NULL);
-  app_listen(&a);
+  a.port = dead_port(&a.e);
   client_open(&c, &a, 0);
   c.timeout_ms = 1000;
   wr_timer_init(&timer, &a.e.ctx, on_timer);
@@ -26,6 +26,9 @@ TEST(a_dial_is_given_up_as_it_times_out) {
   EQ_INT(c.downs, 1);
   EQ_INT(c.status, 0);
   client_close(&c);
+  while (a.e.ctx.uv_handles > 5) { /* the socket of the dial */
+    uv_run(&a.e.loop, UV_RUN_NOWAIT);
+  }
   app_close(&a);
 }
 
