@@ -24,7 +24,7 @@ const defaultPaths = {
 
 function fileError(option, file, error) {
   const why = { ENOENT: 'no such file', EACCES: 'permission denied' };
-  const text = why[error.code] || error.code || 'cannot be read';
+  const text = why[error.code] || error.code || 'cannot be used';
   const out = new WraithError(
     'ERR_WRAITH_FILE',
     `${option}: ${file}: ${text}`,
@@ -58,9 +58,19 @@ async function readSource(option, source) {
   return { text: await readFile(option, source), file: source };
 }
 
+// EEXIST of a folder means that something else has its name.
+async function makeFolder(folder) {
+  try {
+    await fs.promises.mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if (error.code === 'EEXIST') error.code = 'ENOTDIR';
+    throw error;
+  }
+}
+
 /** Creates a file that must not exist yet, with its folders, mode 0600. */
 async function createSecretFile(file, contents) {
-  await fs.promises.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  await makeFolder(path.dirname(file));
   const handle = await fs.promises.open(file, 'wx', 0o600);
   try {
     await handle.writeFile(contents);
@@ -71,7 +81,7 @@ async function createSecretFile(file, contents) {
 }
 
 async function appendFile(file, line) {
-  await fs.promises.mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  await makeFolder(path.dirname(file));
   await fs.promises.appendFile(file, line, { mode: 0o600 });
 }
 

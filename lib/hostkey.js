@@ -154,7 +154,11 @@ class HostKeyJudge {
     }
     const line = native.knownHostsLine(this.#host, this.#port, key.publicKey);
     const glue = text.length > 0 && text[text.length - 1] !== 10 ? '\n' : '';
-    await appendFile(file, glue + line);
+    try {
+      await appendFile(file, glue + line);
+    } catch (error) {
+      throw fileError('knownHosts', file, error);
+    }
     return { added: true, file };
   }
 }
