@@ -61,14 +61,17 @@ WR_NODISCARD int wr_server_listen(wr_server *s, const char *host, uint16_t port,
                                   struct sockaddr_storage *bound);
 /* Serves SSH on a link of the caller's. remote_address: for limits and the log,
    "" if there is none; transport: a literal. The link is taken, unless an error
-   is returned. */
+   is returned: WR_ELIMIT (a limit; recorded), WR_ECLOSED, WR_EINVAL (the address
+   is too long), WR_ENOMEM. */
 WR_NODISCARD int wr_server_accept(wr_server *s, wr_link *link,
                                   const char *remote_address,
                                   const char *transport, uint32_t *session_id);
 /* Answers on_authorize; unknown ids are ignored (it may have gone). */
 void wr_server_authorize(wr_server *s, uint32_t session_id, bool accepted);
-/* Stops listening, tells the peers, gives channels drain_ms to end, then ends
-   what is left; on_close follows. Called again: ends at once. */
+/* Stops listening and takes no new channels; sessions without channels end at
+   once, the others when their last one has ended, at the latest after drain_ms;
+   each peer is told as its session ends (SSH has no earlier notice). on_close
+   follows. Called again: ends at once. */
 void wr_server_close(wr_server *s, uint64_t drain_ms);
 /* Opens a channel to a client that accepts `name`. WR_ECHANNEL_UNKNOWN if it
    does not or the session is not there. */
@@ -77,7 +80,8 @@ WR_NODISCARD int wr_server_open(wr_server *s, uint32_t session_id,
                                 wr_opening **out);
 /* Puts new ones in force (either may be NULL: unchanged); both are taken. What
    is under way is judged again: a session whose key no longer stands there
-   ends, a dial or listener that is no longer allowed ends. */
+   ends, a dial, connection or listener that is no longer allowed ends. Open
+   channels to reserved names stay: they are the application's. */
 void wr_server_reload(wr_server *s, wr_authkeys *keys, wr_policy *policy);
 
 typedef struct wr_server_session_info {
@@ -91,7 +95,8 @@ typedef struct wr_server_session_info {
   uint32_t channels;
   uint64_t bytes_in, bytes_out;
 } wr_server_session_info;
-/* Walks all sessions: *cursor starts at 0; false at the end. */
+/* Walks all sessions in no particular order: *cursor starts at 0; false at the
+   end. */
 bool wr_server_next_session(const wr_server *s, size_t *cursor,
                             wr_server_session_info *info);
 bool wr_server_session(const wr_server *s, uint32_t session_id,
@@ -103,7 +108,8 @@ typedef struct wr_server_stats {
   uint32_t sessions, startups, channels, remote_forwards;
   uint64_t connections, rejected; /* ever */
   uint64_t auth_accepted, auth_rejected;
-  uint64_t channels_opened, channels_refused;
+  uint64_t channels_opened;  /* dialled for, or given to the application */
+  uint64_t channels_refused; /* at once, without a dial */
   uint64_t bytes_in, bytes_out; /* on all carriers */
 } wr_server_stats;
 void wr_server_get_stats(const wr_server *s, wr_server_stats *stats);

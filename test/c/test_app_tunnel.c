@@ -439,6 +439,30 @@ TEST(session_ends_with_a_channel_open) {
   app_close(&a);
 }
 
+/* The session is gone at once, the target's socket only a turn later. */
+TEST(target_closes_after_its_session) {
+  app_open(&a, false);
+  app_serve(&a, 1, NULL);
+  echo x;
+  client c;
+  chan ch[2];
+  echo_start(&x, &a.e);
+  client_open(&c, &a, 0);
+  EQ_INT(client_pipe(&c, ""), 0);
+  env_until(&a.e, &c.is_up);
+  EQ_INT(chan_open(&ch[0], &c, "127.0.0.1", x.port), 0);
+  chan_ask(&ch[1], &c, WR_TARGET_TCP, "127.0.0.1", x.port);
+  wr_ctx_run_tasks(&a.e.ctx); /* the dial is under way */
+  wr_ssh_abort(wr_tunnel_session(c.t), UV_ECONNRESET);
+  wr_ctx_run_tasks(&a.e.ctx);
+  CHECK(c.down);
+  EQ_INT(a.gone, 1);
+  UNTIL(x.opened > 0 && x.closed == x.opened);
+  client_close(&c);
+  echo_stop(&x);
+  app_close(&a);
+}
+
 /* POLICY AND KEYS */
 
 TEST(policy_reload_ends_what_is_no_longer_allowed) {
@@ -1125,11 +1149,13 @@ TEST(dead_server_is_noticed) {
   client_start(&c, mine);
   wr_ctx_run_tasks(&a.e.ctx);
   MUST(c.is_up);
+  wr_ctx_advance(&a.e.ctx, 100000);
+  CHECK(!c.down); /* idle is not dead */
   wr_mempair_set_faults(theirs, &stalled);
   wr_mempair_set_faults(mine, &stalled);
-  wr_ctx_advance(&a.e.ctx, 11000);
+  wr_ctx_advance(&a.e.ctx, 5000);
   CHECK(!c.down);
-  wr_ctx_advance(&a.e.ctx, 2000);
+  wr_ctx_advance(&a.e.ctx, 7000);
   CHECK(c.down);
 
   EQ_INT(c.status, WR_EPEER_DEAD);
