@@ -10,8 +10,6 @@
 #define QUANTUM_BYTES ((size_t)128 * 1024)
 /* What is handed to an owner that reads again, in one turn. */
 #define DELIVER_BYTES ((size_t)256 * 1024)
-/* The first window: small where there are many channels already. */
-#define WINDOW_LEAST ((uint32_t)64 * 1024)
 /* To a peer so near a larger one would only be a queue, in which the bytes of
    other channels wait as well. */
 #define NEAR_US 2000u
@@ -55,15 +53,29 @@ static uint64_t now_us(const wr_ssh *s) {
 
 /* THE SESSION'S WINDOW */
 
+/* What a peer was granted cannot be taken back, so an idle channel holds its
+   window until it closes. Hence nobody gets all that is left: first windows come
+   out of one half of the whole, each a part of what remains of that, and a window
+   grows to half of what the others leave. A thousand idle channels leave room for
+   a busy one, and one that was busy for the next. */
+#define SESSION_PARTS 16
+#define PROCESS_PARTS 64
+
+static uint64_t left_of(uint64_t limit, uint64_t used) {
+  return limit > used ? limit - used : 0;
+}
+
+static uint64_t beyond_least(uint64_t bytes) {
+  return left_of(bytes, WR_WINDOW_LEAST);
+}
+
 /* Counts what the peer may make us keep. */
 static void account(wr_channel *ch, uint64_t bytes) {
   wr_ssh *s = ch->s;
   s->window_sum = s->window_sum - ch->committed + bytes;
   if (s->budget != NULL) {
-    uint64_t floor = ch->window.floor;
-    uint64_t before = ch->committed > floor ? ch->committed - floor : 0;
-    uint64_t after = bytes > floor ? bytes - floor : 0;
-    s->budget->granted_bytes = s->budget->granted_bytes - before + after;
+    s->budget->granted_bytes -= beyond_least(ch->committed);
+    s->budget->granted_bytes += beyond_least(bytes);
   }
   ch->committed = bytes;
 }
@@ -73,29 +85,35 @@ static void account_now(wr_channel *ch) {
   account(ch, WR_MAX(held, (uint64_t)ch->window.target));
 }
 
+static uint64_t process_limit(const wr_window_budget *b) {
+  return b->limit_bytes != 0 ? b->limit_bytes : WR_WINDOW_PROCESS_MAX;
+}
+
 /* The most that the window may become. */
 static uint32_t max_target(const wr_channel *ch) {
   const wr_ssh *s = ch->s;
-  uint64_t room =
-      s->window_max > s->window_sum ? s->window_max - s->window_sum : 0;
+  uint64_t most = left_of(s->window_max, s->window_sum - ch->committed) / 2;
   if (s->budget != NULL) {
-    uint64_t limit = s->budget->limit_bytes != 0 ? s->budget->limit_bytes
-                                                 : WR_WINDOW_PROCESS_MAX;
-    uint64_t granted = s->budget->granted_bytes;
-    room = WR_MIN(room, limit > granted ? limit - granted : 0);
+    const wr_window_budget *b = s->budget;
+    uint64_t others = b->granted_bytes - beyond_least(ch->committed);
+    most = WR_MIN(most, left_of(process_limit(b), others) / 2);
   }
-  uint64_t target = ch->window.target + room;
-  return target > UINT32_MAX ? UINT32_MAX : (uint32_t)target;
+  return most > UINT32_MAX ? UINT32_MAX : (uint32_t)most;
 }
 
+/* Whole packets: a window that ends with a part of one is slow to grow. */
 static uint32_t first_window(const wr_ssh *s) {
-  uint64_t room =
-      s->window_max > s->window_sum ? s->window_max - s->window_sum : 0;
   uint32_t rtt_us = wr__live_rtt(s);
   bool near = rtt_us != 0 && rtt_us < NEAR_US;
-  uint64_t share =
-      WR_MIN(room / 8, (uint64_t)(near ? WINDOW_NEAR : WR_WINDOW_FLOOR));
-  return WR_MAX((uint32_t)share, WINDOW_LEAST);
+  uint64_t share = left_of(s->window_max / 2, s->window_sum) / SESSION_PARTS;
+  if (s->budget != NULL) {
+    const wr_window_budget *b = s->budget;
+    uint64_t room = left_of(process_limit(b) / 2, b->granted_bytes);
+    share = WR_MIN(share, room / PROCESS_PARTS);
+  }
+  share = WR_MIN(share, (uint64_t)(near ? WINDOW_NEAR : WR_WINDOW_FLOOR));
+  share -= share % WR_PACKET_DATA_MAX;
+  return WR_MAX((uint32_t)share, WR_WINDOW_LEAST);
 }
 
 /* The owner took n bytes: the peer may send more. */
@@ -122,7 +140,7 @@ wr_channel *wr__channel_new(wr_ssh *s) {
     return NULL;
   }
   uint32_t window = first_window(s);
-  uint64_t ceiling = WR_MIN(s->window_max, (uint64_t)UINT32_MAX);
+  uint64_t ceiling = WR_MIN(s->window_max, WR_WINDOW_CHANNEL_MAX);
   ch->s = s;
   ch->link.ops = &channel_ops;
   ch->link.ctx = s->ctx;

@@ -68,14 +68,17 @@ typedef struct wr_ssh_handler {
 } wr_ssh_handler;
 
 /* Shared by all sessions of a context: bounds the sum of what their peers may
-   send unasked. */
+   send unasked, beyond the WR_WINDOW_LEAST that each channel always has. */
 typedef struct wr_window_budget {
   uint64_t limit_bytes;   /* 0: WR_WINDOW_PROCESS_MAX */
-  uint64_t granted_bytes; /* read-only: beyond the floor of each channel */
+  uint64_t granted_bytes; /* read-only */
 } wr_window_budget;
 
 #define WR_WINDOW_PROCESS_MAX ((uint64_t)1024 * 1024 * 1024)
-#define WR_WINDOW_SESSION_MAX ((uint64_t)64 * 1024 * 1024)
+/* Of all channels of a session together, as far as they are not the least. */
+#define WR_WINDOW_SESSION_MAX ((uint64_t)256 * 1024 * 1024)
+#define WR_WINDOW_CHANNEL_MAX ((uint64_t)64 * 1024 * 1024)
+#define WR_WINDOW_LEAST ((uint32_t)64 * 1024)
 #define WR_KEEPALIVE_MS 15000
 #define WR_LOGIN_GRACE_MS 30000
 #define WR_MAX_CHANNELS 1000

@@ -214,6 +214,17 @@ HELP_UNUSED static void pair_delay(pair *p, uint64_t ms) {
   wr_mempair_set_faults(p->slink, &f);
 }
 
+/* A pair whose wire holds as much as a long link does. */
+HELP_UNUSED static void pair_widen(pair *p, size_t capacity) {
+  peer raw[2] = {0};
+  peer_own(&raw[0], p->clink);
+  peer_own(&raw[1], p->slink);
+  wr_link_close(p->clink, WR_CLOSE_RESET);
+  wr_link_close(p->slink, WR_CLOSE_RESET);
+  pair_run(p);
+  MUST(wr_mempair_new(&p->e.ctx, capacity, &p->clink, &p->slink) == 0);
+}
+
 /* Ends what is left; nothing may leak. */
 HELP_UNUSED static void pair_fini(pair *p) {
   if (p->c != NULL) {
