@@ -1,0 +1,90 @@
+#ifndef WR_TEST_C_APP_RAW_H
+#define WR_TEST_C_APP_RAW_H
+
+/* A plain SSH client over memory, for what a tunnel would never do. The clock is
+   the test's. */
+
+#include "app_help.h"
+
+#include "ssh/internal.h"
+
+#define ADDR "203.0.113.50"
+
+static app a;
+
+HELP_UNUSED static void run(void) {
+  wr_ctx_run_tasks(&a.e.ctx);
+}
+
+/* A plain SSH client, for what a tunnel would never do. */
+typedef struct raw {
+  wr_ssh *ssh;
+  wr_link *link;
+  wr_link *server_link;
+  bool ready;
+  bool closed;
+  int status;
+  bool wait_at_key; /* does not judge the host key */
+  int opens;
+} raw;
+
+HELP_UNUSED static void raw_host_key(wr_ssh *s, wr_slice blob) {
+  raw *r = wr_ssh_user(s);
+  WR_UNUSED(blob);
+  if (!r->wait_at_key) {
+    wr_ssh_host_key_verdict(s, 0);
+  }
+}
+
+HELP_UNUSED static void raw_ready(wr_ssh *s) {
+  ((raw *)wr_ssh_user(s))->ready = true;
+}
+
+HELP_UNUSED static void raw_open(wr_ssh *s, wr_open *open) {
+  ((raw *)wr_ssh_user(s))->opens++;
+  wr_open_refuse(open, WR_ECHANNEL_REFUSED);
+}
+
+HELP_UNUSED static void raw_request(wr_ssh *s, wr_request *r) {
+  WR_UNUSED(s);
+  wr_request_reply(r, false, (wr_slice){NULL, 0});
+}
+
+HELP_UNUSED static void raw_close(wr_ssh *s, int status) {
+  raw *r = wr_ssh_user(s);
+  r->ssh = NULL;
+  r->closed = true;
+  r->status = status;
+}
+
+static const wr_ssh_handler raw_handler = {.on_host_key = raw_host_key,
+                                           .on_ready = raw_ready,
+                                           .on_open = raw_open,
+                                           .on_request = raw_request,
+                                           .on_close = raw_close};
+
+HELP_UNUSED static void raw_start(raw *r, const char *address, const char *user,
+                                  wr_key *const *keys, size_t n) {
+  uint32_t id;
+  wr_ssh_opts o = {.role = WR_SSH_CLIENT,
+                   .handler = &raw_handler,
+                   .user = r,
+                   .login = user,
+                   .identities = keys,
+                   .n_identities = n,
+                   .login_grace_ms = 100000};
+  MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &r->link, &r->server_link) == 0);
+  MUST(wr_server_accept(a.server, r->server_link, address, "memory", &id) == 0);
+  MUST(wr_ssh_start(&a.e.ctx, r->link, &o, &r->ssh) == 0);
+  run();
+}
+
+HELP_UNUSED static void raw_end(raw *r) {
+  if (r->ssh != NULL) {
+    wr_ssh_close(r->ssh, WR_DISCONNECT_BY_APPLICATION, "bye");
+  }
+  wr_ctx_advance(&a.e.ctx, 3000);
+  CHECK(r->closed);
+}
+
+#endif /* !defined(WR_TEST_C_APP_RAW_H) */
