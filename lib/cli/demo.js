@@ -51,7 +51,7 @@ async function startTunnel(transport) {
   return { server, tunnel };
 }
 
-/** SOCKS5 (RFC 1928) without authentication, to a name. */
+/** SOCKS5 (RFC 1928) without authentication, by the form for names. */
 async function dialThrough(socks5, host, port) {
   const socket = net.connect(socks5.port, socks5.host);
   const name = Buffer.from(host);
@@ -66,10 +66,10 @@ async function dialThrough(socks5, host, port) {
 }
 
 async function fetchThrough(socks5, port) {
-  const socket = await dialThrough(socks5, 'localhost', port);
+  const socket = await dialThrough(socks5, '127.0.0.1', port);
   const request = http.get({
     createConnection: () => socket,
-    host: 'localhost',
+    host: '127.0.0.1',
     port,
     path: '/',
   });
