@@ -61,6 +61,13 @@ typedef enum wr_ssh_state {
   SSH_ENDED   /* on_close is being called */
 } wr_ssh_state;
 
+/* How far the orderly end has come. */
+typedef enum wr_ssh_farewell {
+  FAREWELL_NONE = 0,
+  FAREWELL_SENDING, /* what there is to say goes out */
+  FAREWELL_READING  /* our side has ended; the peer's is awaited */
+} wr_ssh_farewell;
+
 /* Why packets of the peer wait. */
 enum {
   HOLD_AUTH = 1,     /* an offer is not answered yet */
@@ -123,6 +130,7 @@ struct wr_ssh {
   bool link_reading;
   bool link_full; /* on_writable will come */
   bool link_failed;
+  bool link_ended; /* the peer has ended its direction */
   bool in_scratch; /* rest was copied in front of the read */
   uint64_t bytes_in, bytes_out;
   size_t rekey_queued; /* bytes sent while new keys are awaited */
@@ -130,9 +138,9 @@ struct wr_ssh {
   wr_task flush;
   wr_task work; /* held packets, writers, channels */
   wr_task end;
-  bool canceled;    /* everything pending has been told */
-  bool linger;      /* what is there shall be sent first */
-  bool lingering;   /* the timer for that runs */
+  bool canceled; /* everything pending has been told */
+  bool linger;   /* what is there shall be sent first */
+  wr_ssh_farewell farewell;
   bool close_asked; /* wr_link_close was called */
   wr_list blocked;  /* channels that wait to write */
   wr_list ready;    /* channels that have something to tell */
@@ -160,6 +168,8 @@ void wr__ssh_bad(wr_ssh *s, const char *text);
 static inline bool wr__ssh_alive(const wr_ssh *s) {
   return s->state < SSH_ENDING;
 }
+/* The peer has had its time. */
+void wr__ssh_farewell_over(wr_ssh *s);
 /* Logged in: on_ready comes in a task, packets wait for it. */
 void wr__ssh_up(wr_ssh *s);
 /* The rest of that, from the task. */

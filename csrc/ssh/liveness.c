@@ -111,8 +111,7 @@ static uint64_t check_buffers(wr_ssh *s) {
 static void on_timer(wr_timer *timer) {
   wr_ssh *s = wr_container_of(timer, wr_ssh, live.timer);
   if (s->state == SSH_ENDING) {
-    s->linger = false;
-    wr_task_post(s->ctx, &s->end);
+    wr__ssh_farewell_over(s);
     return;
   }
   if (s->state != SSH_UP) {

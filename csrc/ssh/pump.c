@@ -330,7 +330,9 @@ static size_t on_link_read(wr_link *link, uint8_t *data, size_t len) {
 
 static void on_link_eof(wr_link *link) {
   wr_ssh *s = link->user;
+  s->link_ended = true;
   wr__ssh_end(s, WR_EPEER_CLOSED, DISCONNECT_NONE, "");
+  wr_task_post(s->ctx, &s->end); /* a farewell that waits for it is over */
 }
 
 static void on_link_writable(wr_link *link) {

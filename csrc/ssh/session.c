@@ -4,8 +4,10 @@
 
 #define LOGIN_MAX 255u
 #define BLOB_MAX ((size_t)8192)
-/* How long what was written before the end may take to leave. */
+/* How long what was written before the end may take to leave, and how long the
+   peer may then take to end its side. */
 #define LINGER_MS 2000u
+#define FAREWELL_MS 500u
 #define DEFAULT_SOFTWARE "Wraith"
 
 static void on_flush(wr_task *task) {
@@ -43,7 +45,7 @@ void wr__ssh_end(wr_ssh *s, int status, uint32_t code, const char *text) {
   if (s->linger) {
     send_disconnect(s, code, text);
   }
-  if (s->link != NULL && s->link_reading) {
+  if (s->link != NULL && s->link_reading && !s->linger) {
     s->link_reading = false;
     wr_link_read_stop(s->link);
   }
@@ -81,18 +83,47 @@ static bool output_waits(wr_ssh *s) {
   return len > 0 && !s->link_failed;
 }
 
+/* A socket that is closed with bytes unread, or that more bytes come for, sends a
+   reset, which destroys what the peer has not read yet: our own last words. So
+   what comes is read on and dropped until the peer ends its side. Both steps
+   take a bounded time. True while that goes on. */
+static bool say_farewell(wr_ssh *s) {
+  if (s->farewell == FAREWELL_NONE) {
+    s->farewell = FAREWELL_SENDING;
+    wr_timer_start(&s->live.timer, LINGER_MS);
+    if (!s->link_reading) {
+      s->link_reading = true;
+      (void)wr_link_read_start(s->link); /* an error ends the link by itself */
+    }
+  }
+  if (s->farewell == FAREWELL_SENDING) {
+    if (output_waits(s)) {
+      return true;
+    }
+    s->farewell = FAREWELL_READING;
+    wr_timer_start(&s->live.timer, FAREWELL_MS);
+    return wr_link_shutdown(s->link) == 0 && !s->link_ended;
+  }
+  return !s->link_ended;
+}
+
 /* The link closes once what there is to say has been said. */
 static void close_link(wr_ssh *s) {
-  if (s->linger && output_waits(s)) {
-    if (!s->lingering) {
-      s->lingering = true;
-      wr_timer_start(&s->live.timer, LINGER_MS);
-    }
+  if (s->linger && !s->link_failed && say_farewell(s)) {
     return;
   }
   wr_timer_stop(&s->live.timer);
   s->close_asked = true;
   wr_link_close(s->link, s->linger ? WR_CLOSE_ORDERLY : WR_CLOSE_RESET);
+}
+
+void wr__ssh_farewell_over(wr_ssh *s) {
+  if (s->farewell == FAREWELL_READING) {
+    s->link_ended = true; /* it has read enough, or never will */
+  } else {
+    s->linger = false;
+  }
+  wr_task_post(s->ctx, &s->end);
 }
 
 static void ssh_free_all(wr_ssh *s) {

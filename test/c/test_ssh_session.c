@@ -306,7 +306,7 @@ TEST(a_version_that_is_none_ends_the_session) {
         uv_buf_init((char *)(uintptr_t)lines[i], (unsigned)strlen(lines[i]));
     size_t taken = 0;
     MUST(wr_link_write(p.clink, &buf, 1, &taken) == 0);
-    pair_run(&p);
+    wr_ctx_advance(&p.e.ctx, 500); /* the peer stays, and is left */
     EQ_INT(p.s_status, WR_ESSH_VERSION);
     if (raw.link != NULL) {
       wr_link_close(raw.link, WR_CLOSE_RESET);
@@ -323,6 +323,43 @@ TEST(a_peers_version_is_kept_printable) {
   wr_ssh_info info;
   wr_ssh_query(p.s, &info);
   EQ_STR(info.peer_software, "Test_1.0 and a comment");
+  pair_fini(&p);
+}
+
+/* A peer that talks nonsense, and would not stop for being told so. */
+static void talk_nonsense(pair *p, peer *raw) {
+  pair_init(p);
+  MUST(wr_ssh_start(&p->e.ctx, p->slink, &p->sopts, &p->s) == 0);
+  *raw = (peer){.to_send = 16 * PAIR_CAPACITY};
+  peer_own(raw, p->clink);
+  peer_go(raw);
+  pair_run(p);
+}
+
+TEST(what_comes_after_the_last_words_is_read_away) {
+  pair p;
+  peer raw;
+  talk_nonsense(&p, &raw);
+  EQ_UINT(raw.sent, raw.to_send);
+  EQ_INT(raw.n_write_errors, 0);
+  EQ_INT(raw.n_eof, 1);
+  CHECK(p.s != NULL);
+  wr_link_close(raw.link, WR_CLOSE_ORDERLY);
+  pair_run(&p);
+  EQ_INT(p.s_closes, 1);
+  EQ_STR(p.s_text, "protocol error");
+  pair_fini(&p);
+}
+
+TEST(a_peer_that_stays_is_left_after_a_while) {
+  pair p;
+  peer raw;
+  talk_nonsense(&p, &raw);
+  wr_ctx_advance(&p.e.ctx, 499);
+  CHECK(p.s != NULL);
+  wr_ctx_advance(&p.e.ctx, 1);
+  EQ_INT(p.s_closes, 1);
+  wr_link_close(raw.link, WR_CLOSE_RESET);
   pair_fini(&p);
 }
 
