@@ -233,7 +233,7 @@ t.test('a known_hosts that cannot be written or read', async (t) => {
   const error = await rejection(t, tunnel.ready());
   t.match(error, { code: 'ERR_WRAITH_FILE', phase: 'options', file: below });
   // It can be read as empty there, and not be made.
-  const absent = '/proc/none/known_hosts';
+  const absent = '/sys/none/known_hosts';
   const second = tryWith(t, server, { knownHosts: absent, acceptNew: true });
   t.match(await rejection(t, second.ready()), {
     code: 'ERR_WRAITH_FILE',

@@ -9,7 +9,7 @@ const { startChild } = require('../lib/child.js');
 const { closed } = require('../lib/net.js');
 const { once } = require('node:events');
 
-const file = path.join(__dirname, '../lib/exit-child.js');
+const file = path.join(__dirname, '../lib/process-child.js');
 
 /** Runs a case to its end; or until it prints `until`, and then stops it. */
 function run(name, until) {
