@@ -7,22 +7,25 @@ const peers = require('../../../scripts/peers.js');
 const canary = require('./canary.js');
 const { freePort } = require('./net.js');
 
-// initdb and postgres refuse to run as root.
+const idOf = (flag, user) =>
+  Number(spawnSync('id', [flag, user], { encoding: 'utf8' }).stdout);
+
+// initdb and postgres refuse to run as root. Not by runuser: it would stand
+// between them and their signals.
 function unprivileged() {
-  if (process.getuid() !== 0) return [];
+  if (process.getuid() !== 0) return {};
   const { status } = spawnSync('id', ['-u', 'postgres']);
-  return ['runuser', '-u', status === 0 ? 'postgres' : 'nobody', '--'];
+  const user = status === 0 ? 'postgres' : 'nobody';
+  return { uid: idOf('-u', user), gid: idOf('-g', user) };
 }
 
 function giveAway(dir) {
-  const [, , user] = unprivileged();
-  if (user) spawnSync('chown', ['-R', user, dir]);
+  const { uid, gid } = unprivileged();
+  if (uid !== undefined) fs.chownSync(dir, uid, gid);
 }
 
-function asUser(lab, file, args) {
-  const [program, ...argv] = [...unprivileged(), file, ...args];
-  return lab.spawn(program, argv, { cwd: '/' });
-}
+const asUser = (lab, file, args) =>
+  lab.spawn(file, args, { cwd: '/', ...unprivileged() });
 
 async function initdb(lab, data) {
   const args = ['-D', data, '-U', 'tester', '-A', 'trust', '-E', 'UTF8'];

@@ -132,10 +132,15 @@ class Lab {
   async end() {
     for (const program of this.programs.reverse()) {
       if (this.ours.has(program)) await this._endOurs(program);
-      else await program.stop();
+      else await this._endOther(program);
     }
     for (const close of this.closers.reverse()) await close();
     fs.rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  async _endOther(program) {
+    const { stuck } = await program.stop();
+    if (stuck) this.t.fail(`${program.name} does not end when told to`);
   }
 
   async _endOurs(program) {
