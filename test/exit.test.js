@@ -41,7 +41,7 @@ async function loggedIn(t, how) {
   const relay = await countingRelay(t, port);
   const identity = native.keyExport(user, '', null).privateKey.toString();
   const options = { port: relay.port, how, identity };
-  const child = await startChild(t, 'exit-child.js', options);
+  const child = await startChild(t, 'raw-exit-child.js', options);
   t.teardown(async () => {
     native.serverClose(server.id, 0);
     await server.next(EVENT.SERVER_CLOSED);
