@@ -93,7 +93,8 @@ static inline void wr_link_read_stop(wr_link *link) {
   link->ops->read_stop(link);
 }
 /* 0 and *taken <= the sum of the lengths; WR_ECLOSED after shutdown or close; or
-   the error that ended the link (on_close follows). */
+   the error that ended the link (on_close follows; an owner that reads gets what
+   the peer had said before, first). */
 WR_NODISCARD static inline int
 wr_link_write(wr_link *link, const uv_buf_t *bufs, unsigned n, size_t *taken) {
   return link->ops->write(link, bufs, n, taken);

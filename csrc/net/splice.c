@@ -61,14 +61,15 @@ static void end(wr_splice *s, int status, wr_close_mode mode) {
   }
 }
 
-/* A link that reports an error is about to close; whatever else it does, this
-   makes sure of it. Its on_close ends the splice, and says why if the link was
-   closing already. */
+/* A link that reports an error closes by itself, and its on_close ends the
+   splice. If the peer is gone that may take a moment: what it said before is read
+   and goes to the other side first. */
 static void fail_side(side *x, int err) {
   if (x->s->status == 0 && err != WR_ECLOSED) {
     x->s->status = err;
   }
-  if (!x->closed) {
+  if (!x->closed && err != WR_ECLOSED && err != UV_EPIPE &&
+      err != UV_ECONNRESET) {
     wr_link_close(x->link, WR_CLOSE_RESET);
   }
 }
@@ -237,8 +238,8 @@ int wr_splice_start(wr_ctx *ctx, wr_link *a, wr_link *b, wr_slice early,
   s->user = user;
   init_side(s, &s->a, &s->b, a);
   init_side(s, &s->b, &s->a, b);
+  start_reading(&s->b); /* first: if b's peer is gone, it may have spoken */
   send_early(s);
-  start_reading(&s->b);
   *out = s;
   return 0;
 }

@@ -62,7 +62,9 @@ void wr__stream_fail(wr_stream *s, int status) {
   if (s->state == STREAM_CLOSED) {
     return;
   }
-  s->status = status;
+  if (s->status == 0) {
+    s->status = status;
+  }
   close_handle(s, true);
 }
 
@@ -91,6 +93,20 @@ static void stream_close(wr_link *link, wr_close_mode mode) {
   close_handle(s, mode == WR_CLOSE_RESET);
 }
 
+/* The peer is gone, but what it said before may still lie in the socket. While the
+   owner reads, that comes first; its end is the end of the stream. */
+static void write_failed(wr_stream *s, int status) {
+  bool gone = status == UV_EPIPE || status == UV_ECONNRESET;
+  if (!gone || !s->reading || s->eof || s->state != STREAM_OPEN) {
+    wr__stream_fail(s, status);
+    return;
+  }
+  s->status = status;
+  s->shut = true;
+  s->want_writable = false;
+  wr_timer_start(&s->linger, LINGER_MS);
+}
+
 /* Writing. At most one uv_write() is under way: it carries what the kernel did
    not take, and its end says that the socket is writable again. */
 
@@ -102,7 +118,7 @@ static void on_uv_write(uv_write_t *req, int status) {
     return;
   }
   if (status < 0) {
-    wr__stream_fail(s, status);
+    write_failed(s, status);
     return;
   }
   if (s->state == STREAM_LINGERING) {
@@ -189,7 +205,7 @@ static int stream_write(wr_link *link, const uv_buf_t *bufs, unsigned n,
     s->wbuf = NULL;
   }
   if (err != 0) {
-    wr__stream_fail(s, err);
+    write_failed(s, err);
     return err;
   }
   s->want_writable = done < total;
@@ -211,7 +227,7 @@ static int stream_shutdown(wr_link *link) {
     return s->status != 0 ? s->status : WR_ECLOSED;
   }
   if (s->shut) {
-    return 0;
+    return s->status;
   }
   int err = uv_shutdown(&s->shutdown_req, &s->u.stream, on_uv_shutdown);
   if (err != 0) {

@@ -34,7 +34,7 @@ struct wr_stream {
   wr_obj obj;   /* in teardown's list while the stream lingers without owner */
   wr_task task; /* offers the rest again; starts the socket's reading */
   stream_state state;
-  int status;         /* for on_close */
+  int status;         /* for on_close; set while open: a write has failed */
   bool reading;       /* the owner wants bytes */
   bool uv_reading;    /* uv_read_start() is in force */
   bool postponed;     /* the owner had no memory for the read just now */

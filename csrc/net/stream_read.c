@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -76,10 +77,37 @@ static void on_bytes(wr_stream *s, uint8_t *data, size_t len) {
   keep(s, data + used, len - used);
 }
 
+static int start_socket(wr_stream *s);
+
+/* libuv takes bytes and a hang-up that arrive together for bytes and an end,
+   although the hang-up may be a reset. 0: a proper end; 1: there is more to read;
+   else the error. */
+static int look_at_end(wr_stream *s) {
+  uint8_t byte;
+  uv_os_fd_t fd;
+  if (uv_fileno(&s->u.handle, &fd) != 0) {
+    return 0;
+  }
+  ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (n < 0 && errno != EAGAIN) {
+    return uv_translate_sys_error(errno);
+  }
+  return n > 0 ? 1 : 0;
+}
+
 static void on_end(wr_stream *s) {
+  int err = s->status != 0 ? 0 : look_at_end(s);
+  s->uv_reading = false;
+  if (err > 0) {
+    (void)start_socket(s);
+    return;
+  }
+  if (err < 0 || s->status != 0) { /* status: a write had failed */
+    wr__stream_fail(s, err < 0 ? err : s->status);
+    return;
+  }
   s->reading = false;
   s->eof = true;
-  stop_socket(s);
   s->link.handler->on_eof(&s->link);
 }
 

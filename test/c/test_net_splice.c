@@ -69,7 +69,9 @@ static void go(line *l, size_t early) {
                        &l->splice) == 0);
   memset(bytes, 0, sizeof(bytes)); /* it has its copy */
   peer_go(&l->a);
-  peer_go(&l->b);
+  if (l->b.link != NULL) {
+    peer_go(&l->b);
+  }
 }
 
 static void turn(line *l) {
@@ -169,6 +171,26 @@ TEST(reset_is_carried_over) {
   EQ_INT(l.b.n_eof, 0);
   env_until(&l.e, &l.done);
   EQ_INT(l.status, UV_ECONNRESET);
+  line_close(&l);
+}
+
+/* As a server does that refuses an upload: it answers, and resets what still
+   comes. */
+TEST(an_answer_is_heard_although_the_question_failed) {
+  line l;
+  line_tcp(&l);
+  l.b.to_send = 30000;
+  peer_write(&l.b);
+  wr_link_close(l.b.link, WR_CLOSE_RESET);
+  env_until(&l.e, &l.b.closed);
+  go(&l, 100);
+  EQ_UINT(l.a.got, 0);
+  env_until(&l.e, &l.a.closed);
+  EQ_UINT(l.a.got, 30000);
+  EQ_INT(l.a.status, UV_ECONNRESET);
+  EQ_INT(l.a.n_eof, 0);
+  env_until(&l.e, &l.done);
+  CHECK(l.status == UV_ECONNRESET || l.status == UV_EPIPE);
   line_close(&l);
 }
 

@@ -106,6 +106,45 @@ TEST(writing_to_a_reset_socket_fails_once) {
   duo_close(d);
 }
 
+/* The peer has said something and reset the connection: its words are read
+   although a write has failed already. */
+TEST(what_came_before_a_failed_write_is_read) {
+  duo *d = duo_open();
+  d->b.to_send = 30000;
+  peer_write(&d->b);
+  while (d->b.sent < d->b.to_send) {
+    uv_run(&d->e.loop, UV_RUN_ONCE);
+  }
+  wr_link_close(d->b.link, WR_CLOSE_RESET);
+  env_until(&d->e, &d->b.closed);
+  wr_link_read_start(d->a.link);
+  d->a.to_send = 1;
+  peer_write(&d->a);
+  EQ_INT(d->a.n_write_errors, 1);
+  EQ_UINT(d->a.got, 0);
+  env_until(&d->e, &d->a.closed);
+  EQ_UINT(d->a.got, 30000);
+  EQ_INT(d->a.status, d->a.write_error);
+  EQ_INT(d->a.n_eof, 0);
+  duo_close(d);
+}
+
+/* Bytes and a reset that arrive together are no proper end. */
+TEST(a_reset_behind_bytes_is_no_end) {
+  duo *d = duo_open();
+  d->b.to_send = 1000;
+  peer_write(&d->b);
+  EQ_UINT(d->b.sent, 1000);
+  wr_link_close(d->b.link, WR_CLOSE_RESET);
+  env_until(&d->e, &d->b.closed);
+  wr_link_read_start(d->a.link);
+  env_until(&d->e, &d->a.closed);
+  EQ_UINT(d->a.got, 1000);
+  EQ_INT(d->a.n_eof, 0);
+  EQ_INT(d->a.status, UV_ECONNRESET);
+  duo_close(d);
+}
+
 TEST(orderly_close_sends_what_was_taken) {
   duo *d = duo_open();
   d->a.to_send = 64 * MIB;
