@@ -120,6 +120,11 @@ export interface Listener extends EventEmitter, AsyncDisposable {
 }
 
 export interface RemoteListener extends Listener {
+  /**
+   * Here: the server has been told to stop listening, and what was connected
+   * to a target is gone. Streams that onStream was given live on.
+   */
+  close(): Promise<void>;
   /** Granted, in this session (again). */
   on(event: 'listening', listener: () => void): this;
   /** A later session's server said no. */

@@ -71,7 +71,7 @@ t.test('process.exit in the middle of a transfer', async (t) => {
   t.equal(code, 3);
 });
 
-t.test('a process that exits says goodbye', async (t) => {
+t.test('a process that exits ends its sessions in order', async (t) => {
   const child = await startChild(t, 'server-child.js', {
     hostKey: keys().host.privateKey.toString(),
     authorizedKeys: `${lines(keys().user)}\n`,
