@@ -156,6 +156,7 @@ t.test('random junk crashes nothing', async (t) => {
     const worker = new Worker(file, { workerData, stdout: true });
     const result = await new Promise((resolve, reject) => {
       worker.once('message', resolve).once('error', reject);
+      worker.once('exit', () => reject(new Error('it has ended')));
     });
     t.equal(result.calls, 8000);
     // With everything open that the junk has opened.

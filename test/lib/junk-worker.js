@@ -3,7 +3,7 @@
 // code when they are read. The process must survive it. workerData: { seed,
 // calls }.
 const { parentPort, workerData } = require('node:worker_threads');
-const { native, newServer } = require('./raw.js');
+const { native, newServer, rawPair } = require('./raw.js');
 
 let state = workerData.seed;
 
@@ -14,11 +14,35 @@ function random(n) {
 
 const pick = (list) => list[random(list.length)];
 
-const live = [];
-for (let i = 0; i < 4; i++) live.push(native.keyGenerate());
-live.push(native.tunnelNew(), native.tunnelNew());
-live.push(newServer(live[0], live[1]), newServer(live[0], live[1]));
-const { port } = native.serverListen(live.at(-1), '127.0.0.1', 0);
+/** Live ids by the first word of the methods that take them. */
+const pools = { key: [], tunnel: [], listener: [], remote: [], server: [] };
+pools.stream = [];
+const makes = {
+  keyGenerate: 'key',
+  tunnelNew: 'tunnel',
+  tunnelConnect: 'stream',
+  tunnelOpen: 'stream',
+  tunnelListen: 'listener',
+  tunnelRemoteAdd: 'remote',
+  serverNew: 'server',
+  serverAccept: 'stream',
+  serverOpen: 'stream',
+};
+
+function remember(kind, id) {
+  pools[kind].push(id);
+  if (pools[kind].length > 40) pools[kind].shift();
+}
+
+for (let i = 0; i < 3; i++) remember('key', native.keyGenerate());
+for (let i = 0; i < 2; i++) remember('tunnel', native.tunnelNew());
+const [hostKey, userKey] = pools.key;
+const { publicKey } = native.keyInfo(userKey);
+remember('server', newServer(hostKey, userKey));
+const { port } = native.serverListen(pools.server[0], '127.0.0.1', 0);
+native.serverSetControl(pools.server[0], true);
+
+const anyId = () => pick(pools[pick(Object.keys(pools))]);
 
 function detached() {
   const view = new Uint8Array(64);
@@ -65,6 +89,7 @@ const simple = [
   'wraith-control',
   '1:127.0.0.1:1',
   'ssh-ed25519 AAAA',
+  publicKey,
   'x'.repeat(300),
   'x'.repeat(100000),
   () => {},
@@ -102,9 +127,9 @@ const likely = {
   port: () => port,
   pipe: () => true,
   user: () => 'junk',
-  identities: () => [pick(live)],
-  hostKey: () => live[0],
-  authorizedKeys: () => '',
+  identities: () => [userKey],
+  hostKey: () => hostKey,
+  authorizedKeys: () => publicKey,
   rules: () => [[true, '*']],
   bindHost: () => '127.0.0.1',
   target: () => ({ host: '127.0.0.1', port }),
@@ -113,19 +138,19 @@ const likely = {
 
 /** Runs in the middle of somebody else's call. */
 function meddle() {
-  native.tunnelClose(pick(live), false);
-  native.keyFree(pick(live));
-  native.streamClose(pick(live), true);
+  native.tunnelClose(anyId(), false);
+  native.keyFree(anyId());
+  native.streamClose(anyId(), true);
   return value(0);
 }
 
-function object(depth) {
+function object(depth, care) {
   const out = {};
   for (const name of names) {
     const kind = random(8);
-    if (kind < 3 && likely[name]) out[name] = likely[name]();
-    else if (kind === 3) out[name] = value(depth - 1);
-    else if (kind === 4 && random(20) === 0) {
+    if (kind < care && likely[name]) out[name] = likely[name]();
+    else if (kind === 7 && random(care) === 0) out[name] = value(depth - 1);
+    else if (kind === 6 && random(20) === 0) {
       Object.defineProperty(out, name, { get: meddle, enumerable: true });
     }
   }
@@ -134,30 +159,71 @@ function object(depth) {
 
 function value(depth) {
   const kind = random(10);
-  if (kind < 3) return pick(live);
+  if (kind < 2) return anyId();
   if (kind < 4) return pick(views)();
   if (depth <= 0 || kind < 7) return pick(simple);
   if (kind === 7) return Array.from({ length: random(5) }, () => value(0));
-  return object(depth);
+  return object(depth, 1 + random(6));
 }
 
-// Nobody may take the loop's holds away from the others, and what the events
-// go to has been given already.
+// Nobody may take the loop's holds away from the others, and what ends things
+// must not come as often as what begins them.
+const ends = /Close|Free|Remove|EndSession|Disconnect|shutdownNow/;
 const methods = Object.keys(native).filter((name) => name !== 'release');
 
-for (let i = 0; i < workerData.calls; i++) {
+function pickMethod() {
   const name = pick(methods);
-  const args = Array.from({ length: random(6) }, () => value(2));
-  let result;
-  try {
-    result = native[name](...args);
-  } catch {
-    continue; // an exception of a getter of ours
-  }
-  if (typeof result === 'number' && result > 1024 && live.length < 400) {
-    live.push(result);
-  }
-  if (result?.id > 0 && live.length < 400) live.push(result.id);
+  return ends.test(name) && random(12) > 0 ? pickMethod() : name;
 }
 
-parentPort.postMessage({ calls: workerData.calls });
+/** Some of the arguments are of the kind that the method wants. */
+function makeArgs(name) {
+  const args = Array.from({ length: random(6) }, () => value(2));
+  const kind = Object.keys(pools).find((word) => name.startsWith(word));
+  if (kind && random(5) > 0) args[0] = pick(pools[kind]);
+  if (/Connect|Open|Listen/.test(name) && random(3) > 0) {
+    args[1] = object(1, 6);
+  }
+  if (name === 'serverNew' && random(3) > 0) args[0] = object(1, 6);
+  if (name === 'tunnelVerdict' && random(2) > 0) args[1] = 0;
+  if (/Open$/.test(name) && random(2) > 0) {
+    args.splice(1, 2, { host: 'wraith-control', port: 1 });
+  }
+  if (/Write$|key[PI]/.test(name) && random(2) > 0) args[1] = pick(views)();
+  if (/Listen$/.test(name)) args.splice(2, 1, pick([0, 0, port, -1]));
+  return args;
+}
+
+const worked = {};
+
+function call() {
+  const name = pickMethod();
+  let result;
+  try {
+    result = native[name](...makeArgs(name));
+  } catch {
+    return; // an exception of a getter of ours
+  }
+  if (typeof result === 'number' && result < 0) return;
+  worked[name] = (worked[name] ?? 0) + 1;
+  const id = result?.id ?? result;
+  if (makes[name] && id > 0) remember(makes[name], id);
+}
+
+async function main() {
+  native.hold();
+  // One pair that is up, for the junk to find.
+  const pair = await rawPair();
+  native.serverSetControl(pair.server.id, true);
+  remember('tunnel', pair.tunnel.id);
+  remember('server', pair.server.id);
+  for (let i = 0; i < workerData.calls; i++) {
+    call();
+    // So that what the junk has begun goes on.
+    if (i % 50 === 49) await new Promise((resolve) => setImmediate(resolve));
+  }
+  const idle = methods.filter((name) => !worked[name]);
+  parentPort.postMessage({ calls: workerData.calls, worked, idle });
+}
+
+main();
