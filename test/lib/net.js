@@ -88,6 +88,7 @@ function readN(stream, n) {
 
 /** As once(x, 'close'), which rejects if 'error' comes first. */
 function closed(emitter) {
+  if (emitter.closed === true) return Promise.resolve(); // a stream that is
   return new Promise((resolve) => emitter.once('close', resolve));
 }
 
