@@ -469,6 +469,7 @@ t.test('close: drain lets channels end', async (t) => {
     tunnel: noReconnect,
   });
   const port = server.addresses[0].port;
+  const over = closed(tunnel);
   const closing = server.close({ drain: 20000 });
   await t.rejects(dial(t, port), { code: 'ECONNREFUSED' }, 'nobody new');
   near.end('the last words');
@@ -477,7 +478,7 @@ t.test('close: drain lets channels end', async (t) => {
   await readAll(near);
   await closing;
   t.equal(server.stats(), null);
-  await closed(tunnel);
+  await over;
 });
 
 t.test(
