@@ -82,6 +82,7 @@ async def main():
         known_hosts=None,
         config=None,
         agent_path=None,
+        rekey_bytes=256 * 1024,
     ) as connection:
         say({"cipher": connection.get_extra_info("send_cipher")})
         loop = asyncio.get_running_loop()

@@ -5,9 +5,7 @@ const { spawnSync } = require('node:child_process');
 const peers = require('../../../scripts/peers.js');
 
 // False, or why there can be none.
-const noCertificate = spawnSync('openssl', ['version']).error
-  ? 'missing: openssl (openssl)'
-  : false;
+const noCertificate = peers.skip('openssl');
 
 function makeCertificate(lab) {
   const [key, cert] = [lab.file('tls.key'), lab.file('tls.crt')];
