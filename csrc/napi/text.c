@@ -130,9 +130,10 @@ int64_t wrn_destination(wrn_call *c) {
   if (err != 0) {
     return give_reason(c, why);
   }
-  bool reserved = !target.is_unix && wr_reserved_name(target.host, name);
   c->result = wrn_endpoint_value(c, &target);
-  wrn_put_bool(c, c->result, "reserved", reserved);
+  if (!target.is_unix) {
+    wrn_put_bool(c, c->result, "reserved", wr_reserved_name(target.host, name));
+  }
   return 0;
 }
 
