@@ -1,5 +1,6 @@
 'use strict';
 
+const { version } = require('../package.json');
 const { native } = require('./binding.js');
 const { WraithError } = require('./errors.js');
 const { generateKeyPair } = require('./keys.js');
@@ -8,7 +9,7 @@ const { connect, createTunnel } = require('./tunnel.js');
 
 module.exports = {
   WraithError,
-  buildInfo: () => native.buildInfo(),
+  buildInfo: () => ({ version, ...native.buildInfo() }),
   connect,
   createTunnel,
   generateKeyPair,
