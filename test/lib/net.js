@@ -88,7 +88,9 @@ function readN(stream, n) {
 
 /** As once(x, 'close'), which rejects if 'error' comes first. */
 function closed(emitter) {
-  if (emitter.closed === true) return Promise.resolve(); // a stream that is
+  // A stream says so one tick before the event.
+  if (emitter.closed === true) return new Promise(setImmediate);
+ 
   return new Promise((resolve) => emitter.once('close', resolve));
 }
 
