@@ -90,7 +90,7 @@ function readN(stream, n) {
 function closed(emitter) {
   // A stream says so one tick before the event.
   if (emitter.closed === true) return new Promise(setImmediate);
- 
+
   return new Promise((resolve) => emitter.once('close', resolve));
 }
 
