@@ -108,8 +108,8 @@ typedef struct wr_server_stats {
   uint32_t sessions, startups, channels, remote_forwards;
   uint64_t connections, rejected; /* ever */
   uint64_t auth_accepted, auth_rejected;
-  uint64_t channels_opened;  /* dialled for, or given to the application */
-  uint64_t channels_refused; /* at once, without a dial */
+  uint64_t channels_opened;     /* dialled for, or given to the application */
+  uint64_t channels_refused;    /* at once, without a dial */
   uint64_t bytes_in, bytes_out; /* on all carriers */
 } wr_server_stats;
 void wr_server_get_stats(const wr_server *s, wr_server_stats *stats);

@@ -106,10 +106,10 @@ uint32_t wr_remote_forward_connections(const wr_remote_forward *f);
 /* What lasts over sessions. */
 typedef struct wr_tunnel_stats {
   uint64_t bytes_in, bytes_out; /* on the carriers of all sessions */
-  uint64_t channels_opened; /* asked for */
-  uint64_t channels_failed; /* could not be asked for */
-  uint32_t channels;        /* now */
-  uint32_t rtt_us;          /* 0: none is known */
+  uint64_t channels_opened;     /* asked for */
+  uint64_t channels_failed;     /* could not be asked for */
+  uint32_t channels;            /* now */
+  uint32_t rtt_us;              /* 0: none is known */
 } wr_tunnel_stats;
 void wr_tunnel_get_stats(const wr_tunnel *t, wr_tunnel_stats *stats);
 
