@@ -171,6 +171,13 @@ class StreamEventTarget extends EventTarget {
     if (listeners.size === 0) this.#control(SUBSCRIBE, type);
     listeners.add(listener);
     this.#counts.set(type, listeners);
+    if (options?.once) this.#countDown(type, listener, options);
+  }
+
+  /** The base class takes a listener for once off without telling. */
+  #countDown(type, listener, options) {
+    const heard = () => this.removeEventListener(type, listener, options);
+    super.addEventListener(type, heard, { once: true });
   }
 
   removeEventListener(type, listener, options) {

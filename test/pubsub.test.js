@@ -98,6 +98,21 @@ t.test(
   },
 );
 
+t.test('a listener for once unsubscribes when it has heard', async (t) => {
+  const [a, b] = pair();
+  const left = createEventTarget({ stream: a });
+  const right = createEventTarget({ stream: b });
+  const subscribed = nextEvent(right, '__subscribe');
+  const unsubscribed = nextEvent(right, '__unsubscribe');
+  let heard = 0;
+  left.addEventListener('topic', () => (heard += 1), { once: true });
+  await subscribed;
+  right.dispatchEvent(new CustomEvent('topic'));
+  right.dispatchEvent(new CustomEvent('topic'));
+  t.same((await unsubscribed).payload, { topic: 'topic' });
+  t.equal(heard, 1);
+});
+
 t.test('a broken frame ends the stream with a coded error', async (t) => {
   const [a, b] = pair();
   createEventTarget({ stream: a });
