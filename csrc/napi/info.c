@@ -1,4 +1,7 @@
 #include <string.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 #include <uv.h>
 
 #include "napi/methods.h"
@@ -61,4 +64,14 @@ int64_t wrn_build_info(wrn_call *c) {
   wrn_put(c, out, "sources", manifest(c));
   c->result = out;
   return 0;
+}
+
+int64_t wrn_no_cores(wrn_call *c) {
+  WR_UNUSED(c);
+#ifdef __linux__
+  /* Unlike a limit of 0 this also holds where cores go to a pipe (core(5)). */
+  return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : UV_EPERM;
+#else
+  return UV_ENOTSUP;
+#endif
 }

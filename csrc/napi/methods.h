@@ -13,6 +13,7 @@
   XX(buildInfo, wrn_build_info)                                                \
   XX(memory, wrn_memory)                                                       \
   XX(shutdownNow, wrn_shutdown_now)                                            \
+  XX(noCores, wrn_no_cores)                                                    \
   XX(keyParse, wrn_key_parse)                                                  \
   XX(keyIsEncrypted, wrn_key_is_encrypted)                                     \
   XX(keyGenerate, wrn_key_generate)                                            \

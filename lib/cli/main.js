@@ -54,6 +54,8 @@ async function run(args) {
   const command = pick(args);
   if (args.includes('--help')) return print(help[first]);
   if (args.includes('--version')) return printVersion();
+  // A core of this process would hold private keys and sessions' secrets.
+  require('../binding.js').native.noCores();
   return command(args.slice(1));
 }
 
