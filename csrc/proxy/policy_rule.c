@@ -191,14 +191,17 @@ static int keep_text(wr_mem *mem, wr_rule *r, const char *text) {
   return r->text == NULL ? WR_ENOMEM : 0;
 }
 
+/* Letters, digits and "-._", in no empty label. Names beyond ASCII are written as
+   the resolver gets them (xn--): a rule is compared with that form only. */
 static bool name_is_plain(const char *name) {
-  for (; *name != '\0'; name++) {
-    unsigned char c = (unsigned char)*name;
-    if (c <= ' ' || c == 0x7f || strchr("*?/[]", c) != NULL) {
+  for (const char *p = name; *p != '\0'; p++) {
+    bool alnum = (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9');
+    if (!alnum && strchr("-._", *p) == NULL) {
       return false;
     }
   }
-  return true;
+  size_t len = strlen(name);
+  return strstr(name, "..") == NULL && (len == 0 || name[len - 1] != '.');
 }
 
 static int parse_name(wr_mem *mem, const char *host, wr_rule *r,
@@ -209,7 +212,7 @@ static int parse_name(wr_mem *mem, const char *host, wr_rule *r,
   }
   bool domain = name[0] == '*' && name[1] == '.';
   const char *rest = domain ? name + 1 : name;
-  if (!name_is_plain(rest) || (domain && name[2] == '\0')) {
+  if (!name_is_plain(rest) || (!domain && rest[0] == '.')) {
     return fail(why, "the host is neither a name, *.domain, an address, a "
                      "network, a group nor '*'");
   }
@@ -221,6 +224,11 @@ static int parse_reserved(wr_mem *mem, const char *name, wr_rule *r,
                           const char **why) {
   if (r->has_port) {
     return fail(why, "a name that begins with wraith- has no port");
+  }
+  for (const char *p = name; *p != '\0'; p++) {
+    if (*p <= ' ' || *p > '~') {
+      return fail(why, "a name that begins with wraith- is printable ASCII");
+    }
   }
   r->kind = WR_RULE_RESERVED;
   return keep_text(mem, r, name);

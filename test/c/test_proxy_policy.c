@@ -366,6 +366,14 @@ TEST(malformed_rules_say_what_is_wrong) {
   bad_rule("a*.test", "neither a name");
   bad_rule("*.*.test", "neither a name");
   bad_rule("a b", "neither a name");
+  bad_rule("%%", "neither a name");
+  bad_rule("a@b", "neither a name");
+  bad_rule("a..b", "neither a name");
+  bad_rule("a..", "neither a name");
+  bad_rule(".a", "neither a name");
+  bad_rule("b\xc3\xbc.test", "neither a name");
+  bad_rule("wraith-a b", "printable");
+  bad_rule("wraith-\x1b[2J", "printable");
   bad_rule("10.0.0.0/33", "malformed network");
   bad_rule("10.0.0.1/8", "malformed network");
   bad_rule("10.0.0.0/", "malformed network");
