@@ -137,11 +137,29 @@ static bool tcp_matches(const wr_rule *r, const subject *s) {
   return false;
 }
 
+/* Resolvers turn other text into names that look different here: libuv takes
+   U+3002 for a dot and makes xn-- of UTF-8, the C library reads "\\100" as "d".
+   No rule could hold for those. ':', '%' and brackets are of addresses. */
+static bool host_is_literal(const char *host) {
+  for (; *host != '\0'; host++) {
+    char c = *host;
+    bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                 (c >= '0' && c <= '9');
+    if (!alnum && strchr("-._:%[]", c) == NULL) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /* Reads the host into a name or an address. false: neither can be meant. */
-static bool read_subject(const char *host, uint16_t port,
+static bool read_subject(const wr_policy *p, const char *host, uint16_t port,
                          char name[WR_HOST_MAX + 1], wr_ip *ip, subject *s) {
   char reserved[WR_HOST_MAX + 1];
   *s = (subject){.port = port};
+  if (p->n_rules > 0 && !host_is_literal(host)) {
+    return false;
+  }
   if (!wr__rule_host(host, name) || wr_reserved_name(host, reserved)) {
     return false;
   }
@@ -167,7 +185,7 @@ wr_verdict wr_policy_host(const wr_policy *p, const char *host, uint16_t port) {
   char name[WR_HOST_MAX + 1];
   wr_ip ip;
   subject s;
-  if (!read_subject(host, port, name, &ip, &s)) {
+  if (!read_subject(p, host, port, name, &ip, &s)) {
     return WR_DENY;
   }
   for (size_t i = 0; s.name != NULL && i < p->n_rules; i++) {
@@ -187,7 +205,7 @@ bool wr_policy_address(const wr_policy *p, const char *host, uint16_t port,
   char name[WR_HOST_MAX + 1];
   wr_ip literal;
   subject s;
-  if (!read_subject(host, port, name, &literal, &s)) {
+  if (!read_subject(p, host, port, name, &literal, &s)) {
     return false;
   }
   s.ip = ip;

@@ -11,7 +11,8 @@
      private  loopback  link-local  metadata      (groups, with [:port])
      *[:port]
 
-   Names are compared without case and trailing dot; addresses after
+   Names are ASCII (IDN as xn--) and compared without case and trailing dot; a
+   host with other characters is denied as soon as there is a rule; addresses after
    normalising (net/addr.h). Address and group rules apply to what a name
    resolves to: each address is judged by itself, and only an allowed one may be
    dialled. A reserved name is no host: it is denied here, and judged by

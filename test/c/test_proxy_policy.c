@@ -107,6 +107,22 @@ TEST(names_without_case_and_trailing_dot) {
   check_host("-*.1 +*", "127.0.0.1", 1, "allow");
 }
 
+/* What a resolver turns into a denied name is denied as well. */
+TEST(names_that_a_resolver_rewrites) {
+  static const char *const forms[] = {
+      "db\xe3\x80\x82test", "db\xef\xbc\x8etest", "db\xef\xbd\xa1test",
+      "\\100b.test",        "db\\.test",          "b\xc3\xbc.test"};
+  for (size_t i = 0; i < WR_COUNTOF(forms); i++) {
+    check_host("-db.test", forms[i], 80, "deny");
+    check_host("-private -db.test", forms[i], 80, "deny");
+    check_host("-db.test +*", forms[i], 80, "deny");
+    check_addr("-db.test", forms[i], 80, "192.0.2.1", false);
+    check_host("", forms[i], 80, "allow");
+  }
+  check_host("-db.test", "a_b-c.test", 80, "allow");
+  check_host("-db.test", "fe80::1%eth0", 80, "allow");
+}
+
 TEST(addresses_in_every_form_are_one) {
   static const char *const forms[] = {"127.0.0.1",
                                       "127.1",
