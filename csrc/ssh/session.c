@@ -217,7 +217,8 @@ static int on_transport_packet(void *user, uint8_t *payload, size_t len) {
     wr__pump_answered(s);
     return 0;
   }
-  if (s->holds != 0) {
+  /* Also behind packets that were kept and have not had their turn yet. */
+  if (s->holds != 0 || !wr_list_empty(&s->held)) {
     return wr__pump_keep(s, payload, len);
   }
   return wr__ssh_packet(s, payload, len);

@@ -573,6 +573,39 @@ TEST(signatures_and_key_types_are_checked) {
   }
 }
 
+/* A hold may end while packets are read that came behind kept ones. */
+TEST(packets_keep_their_order_when_a_hold_ends) {
+  static const char *const hosts[] = {"first", "second"};
+  pair p;
+  pair_init(&p);
+  pair_up(&p);
+  p.refuse_with = WR_ECHANNEL_REFUSED;
+  for (uint32_t i = 0; i < 2; i++) {
+    packet k = {.len = 0};
+    u8(&k, MSG_CHANNEL_OPEN);
+    cstr(&k, "direct-tcpip");
+    u32(&k, i);
+    u32(&k, 1000);
+    u32(&k, 1000);
+    cstr(&k, hosts[i]);
+    u32(&k, 80);
+    cstr(&k, "127.0.0.1");
+    u32(&k, 1);
+    if (i == 0) {
+      MUST(wr__pump_keep(p.s, k.data, k.len) == 0);
+      continue;
+    }
+    p.s->holds |= HOLD_REQUESTS;
+    MUST(wr__transport_send(p.c->tp, k.data, k.len, NULL, 0) == 0);
+    wr__pump_flush(p.c);
+    wr__pump_release(p.s, HOLD_REQUESTS); /* its task comes after the read */
+  }
+  pair_run(&p);
+  EQ_INT(p.n_opens, 2);
+  EQ_STR(p.target.host, "second"); /* the last one */
+  pair_fini(&p);
+}
+
 TEST(a_flood_without_reading_is_stopped) {
   pair p;
   pair_init(&p);
