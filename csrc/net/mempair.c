@@ -216,6 +216,9 @@ static void mem_read_stop(wr_link *link) {
 }
 
 static void put(half *to, const char *src, size_t len) {
+  if (len == 0) {
+    return; /* src may be NULL */
+  }
   size_t at = (to->head + to->len) % to->cap;
   size_t run = WR_MIN(len, to->cap - at);
   memcpy(to->ring + at, src, run);

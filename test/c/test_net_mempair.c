@@ -36,6 +36,21 @@ static void duo_close(duo *d) {
   env_close(&d->e);
 }
 
+/* The sanitizers see what becomes of the NULL. */
+TEST(nothing_may_be_written) {
+  duo d;
+  duo_open(&d, 100);
+  uv_buf_t bufs[2] = {{.base = NULL, .len = 0}, {.base = NULL, .len = 0}};
+  size_t taken = 1;
+  EQ_INT(wr_link_write(d.a.link, bufs, 2, &taken), 0);
+  EQ_UINT(taken, 0);
+  wr_link_read_start(d.b.link);
+  wr_ctx_run_tasks(&d.e.ctx);
+  EQ_UINT(d.b.got, 0);
+  CHECK(!d.b.eof);
+  duo_close(&d);
+}
+
 TEST(capacity_is_back_pressure) {
   duo d;
   wr_link_info info;
