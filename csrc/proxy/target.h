@@ -15,7 +15,10 @@ typedef struct wr_target_conn wr_target_conn;
 /* Who decides, and keeps count. The policy in force is asked anew before the
    channel is confirmed: a reload in between counts. */
 typedef struct wr_target_owner {
-  const wr_policy *(*policy)(struct wr_target_owner *o); /* NULL: no limits */
+  /* NULL, or one that returns NULL: no limits, Unix sockets are allowed as well.
+     A client has none, its user names the targets. An empty policy is another
+     thing: it refuses Unix sockets (proxy/policy.h). */
+  const wr_policy *(*policy)(struct wr_target_owner *o);
   void (*on_end)(struct wr_target_owner *o, wr_target_conn *c);
   uint64_t dial_timeout_ms; /* 0: WR_DIAL_TIMEOUT_MS */
   wr_list conns;            /* initialised by the owner with wr_list_init() */

@@ -288,6 +288,23 @@ TEST(a_forward_of_the_client_replaces_the_target) {
   service_stop(v, &svc);
 }
 
+TEST(a_forward_of_the_client_may_lead_to_a_unix_socket) {
+  char path[64];
+  snprintf(path, sizeof(path), "/tmp/wraith-target-%d.sock", (int)getpid());
+  svc = (service){.ends = served, .max = 10};
+  MUST(wr_listener_unix(&v->ctx, path, &service_handler, &svc, &svc.listener) ==
+       0);
+  owner.policy = NULL;
+  forward_to = (wr_endpoint){.is_unix = true};
+  snprintf(forward_to.host, sizeof(forward_to.host), "%s", path);
+  EQ_INT(ask_now(v, p.s, &a, WR_TARGET_FORWARDED_TCP, "localhost", 4711), 0);
+  RUN_UNTIL(v, svc.n == 1);
+  end_close(&a.e, WR_CLOSE_RESET);
+  RUN_UNTIL(v, served[0].eof || served[0].closed);
+  end_close(&served[0], WR_CLOSE_RESET);
+  service_stop(v, &svc);
+}
+
 TEST(a_unix_socket_that_a_rule_names) {
   char path[64], rule[80];
   snprintf(path, sizeof(path), "/tmp/wraith-target-%d.sock", (int)getpid());
