@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "proxy/spec.h"
+
 /* Life cycle, listeners, reload and drain. */
 
 /* While draining: how often to look for sessions whose channels have ended. */
@@ -305,9 +307,20 @@ static void recheck_keys(wr_server *s) {
   }
 }
 
+/* Labels are names of control channels, as they were asked for. */
+static bool control_may_stay(void *data, const char *label) {
+  const wr_server *s = data;
+  char name[WR_HOST_MAX + 1];
+  return wr_reserved_name(label, name) && wr_policy_reserved(s->policy, name);
+}
+
 static void recheck_policy(wr_server *s) {
   wr_list_each(it, &s->sessions) {
-    wr_target_recheck(&wr__session_of(it)->targets);
+    server_session *ss = wr__session_of(it);
+    wr_target_recheck(&ss->targets);
+    if (ss->ssh != NULL) {
+      wr_ssh_review(ss->ssh, control_may_stay, s);
+    }
   }
   wr_remotes_recheck(s->remotes);
 }

@@ -39,6 +39,12 @@ int wr_server_open(wr_server *s, uint32_t session_id, const char *name,
   }
   int err = wr_ssh_open(ss->ssh, &target, cb, user, out);
   if (err == 0) {
+    err = wr_opening_set_label(*out, target.host);
+    if (err != 0) {
+      wr_opening_cancel(*out);
+    }
+  }
+  if (err == 0) {
     s->past.channels_opened++;
   }
   return err;

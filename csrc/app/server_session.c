@@ -44,7 +44,7 @@ static void open_control(server_session *ss, wr_open *open, const char *name) {
     refuse(ss, open, WR_ECHANNEL_UNKNOWN);
     return;
   }
-  wr_link *link = wr_open_accept(open);
+  wr_link *link = wr_open_accept_labelled(open);
   if (link == NULL) {
     return; /* it has been refused */
   }

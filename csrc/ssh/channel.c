@@ -24,7 +24,8 @@ enum {
   CH_EOF_SENT = 16,
   CH_CLOSE_SENT = 32,
   CH_OWNER_CLOSED = 64,
-  CH_WANTS_WRITE = 128 /* on_writable was promised */
+  CH_WANTS_WRITE = 128, /* on_writable was promised */
+  CH_REVOKED = 256      /* closed by a review, which its owner is told */
 };
 
 struct wr_channel {
@@ -37,6 +38,7 @@ struct wr_channel {
   uint32_t remote_window;
   uint32_t remote_max;
   unsigned flags; /* CH_… */
+  char *label;    /* for reviews; owned, mostly NULL */
   wr_window window;
   wr_kept kept;
   uint64_t committed; /* bytes counted in the session's window_sum */
@@ -157,6 +159,7 @@ void wr__channel_free(wr_channel *ch) {
   wr_list_remove(&ch->blocked);
   wr_list_remove(&ch->ready);
   wr__kept_reset(&ch->kept, &s->ctx->mem);
+  wr_free(&s->ctx->mem, ch->label);
   if (s->reserved_by == ch) {
     s->reserved = NULL;
   }
@@ -225,11 +228,16 @@ static void finish(wr_channel *ch, int status) {
   tell_close(ch, status);
 }
 
+/* What the owner of a channel that this side has closed is told. */
+static int closed_status(const wr_channel *ch) {
+  return (ch->flags & CH_REVOKED) != 0 ? WR_ECHANNEL_DENIED : 0;
+}
+
 void wr__channel_session_end(wr_channel *ch) {
   wr_ssh *s = ch->s;
   int status = s->status != 0 ? s->status : WR_ECLOSED;
   if ((ch->flags & CH_OWNER_CLOSED) != 0) {
-    status = 0;
+    status = closed_status(ch);
   }
   wr__table_remove(&s->table, ch->local_id);
   tell_close(ch, status);
@@ -280,7 +288,7 @@ void wr__channel_work(wr_channel *ch) {
     ch->link.handler->on_eof(&ch->link);
   }
   if ((ch->flags & CH_OWNER_CLOSED) != 0) {
-    finish(ch, 0);
+    finish(ch, closed_status(ch));
   } else if (over) {
     finish(ch, (ch->flags & CH_EOF_CAME) != 0 ? 0 : WR_ECHANNEL_RESET);
   }
@@ -657,6 +665,27 @@ static void channel_close(wr_link *link, wr_close_mode mode) {
   }
   send_close(ch);
   make_ready(ch);
+}
+
+int wr__channel_set_label(wr_channel *ch, const char *label) {
+  char *copy = wr_strdup(&ch->s->ctx->mem, label);
+  if (copy == NULL) {
+    return WR_ENOMEM;
+  }
+  wr_free(&ch->s->ctx->mem, ch->label);
+  ch->label = copy;
+  return 0;
+}
+
+const char *wr__channel_label(const wr_channel *ch) {
+  return ch->label;
+}
+
+void wr__channel_revoke(wr_channel *ch) {
+  if ((ch->flags & CH_OWNER_CLOSED) == 0) {
+    ch->flags |= CH_REVOKED;
+    channel_close(&ch->link, WR_CLOSE_RESET);
+  }
 }
 
 static void channel_query(const wr_link *link, wr_link_info *info) {

@@ -246,6 +246,11 @@ void wr__channel_packet(wr_ssh *s, uint8_t *p, size_t len);
 /* From a task. Either may free the channel. */
 void wr__channel_work(wr_channel *ch);
 void wr__channel_session_end(wr_channel *ch);
+/* A text for reviews, copied. */
+WR_NODISCARD int wr__channel_set_label(wr_channel *ch, const char *label);
+const char *wr__channel_label(const wr_channel *ch); /* NULL: none */
+/* Resets it; the owner is told, later, with WR_ECHANNEL_DENIED. */
+void wr__channel_revoke(wr_channel *ch);
 wr_channel *wr__channel_from_blocked(wr_list *node);
 wr_channel *wr__channel_from_ready(wr_list *node);
 void wr__channel_writable(wr_channel *ch);

@@ -178,9 +178,13 @@ static void send_confirmation(wr_ssh *s, const wr_open *open, uint32_t window) {
   wr__pump_send(s, p, sizeof(p), NULL, 0);
 }
 
-wr_link *wr_open_accept(wr_open *open) {
+static wr_link *accept_with(wr_open *open, const char *label) {
   wr_ssh *s = open->s;
   wr_channel *ch = wr__ssh_alive(s) ? wr__channel_new(s) : NULL;
+  if (ch != NULL && label != NULL && wr__channel_set_label(ch, label) != 0) {
+    wr__channel_free(ch);
+    ch = NULL;
+  }
   if (ch == NULL) {
     wr_open_refuse(open, WR_ENOMEM);
     return NULL;
@@ -190,6 +194,14 @@ wr_link *wr_open_accept(wr_open *open) {
                                     open->remote_window, open->remote_max);
   wr_free(&s->ctx->mem, open);
   return link;
+}
+
+wr_link *wr_open_accept(wr_open *open) {
+  return accept_with(open, NULL);
+}
+
+wr_link *wr_open_accept_labelled(wr_open *open) {
+  return accept_with(open, open->target.host);
 }
 
 void wr_open_refuse(wr_open *open, int err) {
@@ -277,6 +289,10 @@ int wr_ssh_open(wr_ssh *s, const wr_target *target, wr_opening_cb cb,
   }
   wr_buf_reset(&b);
   return rc;
+}
+
+int wr_opening_set_label(wr_opening *opening, const char *label) {
+  return wr__channel_set_label(opening->ch, label);
 }
 
 /* The peer answers all the same, so the slot stays. */

@@ -436,6 +436,19 @@ void wr_ssh_say_goodbye(wr_ssh *s) {
   wr__pump_flush(s);
 }
 
+void wr_ssh_review(wr_ssh *s, bool (*may_stay)(void *data, const char *label),
+                   void *data) {
+  for (uint32_t id = 0; id < wr__table_end(&s->table); id++) {
+    void *object = NULL;
+    if (wr__table_get(&s->table, id, &object) == WR_SLOT_CHANNEL) {
+      const char *label = wr__channel_label(object);
+      if (label != NULL && !may_stay(data, label)) {
+        wr__channel_revoke(object);
+      }
+    }
+  }
+}
+
 void wr_ssh_query(const wr_ssh *s, wr_ssh_info *info) {
   *info = (wr_ssh_info){.peer_software = wr__transport_peer_software(s->tp),
                         .kex = wr__transport_kex_name(s->tp),

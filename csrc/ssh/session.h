@@ -159,6 +159,8 @@ void *wr_open_user(const wr_open *open);
    is gone. NULL if the session has ended meanwhile or memory is out: then the
    open has been refused. */
 wr_link *wr_open_accept(wr_open *open);
+/* The same for a channel that wr_ssh_review() asks about, by its target's host. */
+wr_link *wr_open_accept_labelled(wr_open *open);
 /* err is one of WR_ECHANNEL_*, or an error of a dial (libuv's or WR_E…), and
    becomes reason code and token (interface.md, section 5). Gone after it. */
 void wr_open_refuse(wr_open *open, int err);
@@ -170,6 +172,13 @@ WR_NODISCARD int wr_ssh_open(wr_ssh *s, const wr_target *target,
                              wr_opening_cb cb, void *user, wr_opening **out);
 /* The callback will not come; a channel that comes later is closed. */
 void wr_opening_cancel(wr_opening *opening);
+
+/* As wr_open_accept_labelled(), for a channel of ours. 0 or WR_ENOMEM. */
+WR_NODISCARD int wr_opening_set_label(wr_opening *opening, const char *label);
+/* Resets the channels with a label that may not stay; on_close comes later, with
+   WR_ECHANNEL_DENIED. */
+void wr_ssh_review(wr_ssh *s, bool (*may_stay)(void *data, const char *label),
+                   void *data);
 
 /* Global requests of the peer. name and payload are valid until answered. */
 const char *wr_request_name(const wr_request *r);

@@ -295,6 +295,36 @@ TEST(key_removed_right_after_its_proof) {
   app_close(&a);
 }
 
+TEST(a_policy_that_is_reloaded_holds_for_open_control_channels) {
+  static const char *const kept[] = {"+wraith-control", NULL};
+  static const char *const denied[] = {"-wraith-control", NULL};
+  app_open(&a, true);
+  a.take_control = true;
+  app_serve(&a, 1, NULL);
+  raw r = {0};
+  asked o[2];
+  raw_start(&r, ADDR, "root", a.keys, 1);
+  EQ_INT(ask(&r, &o[0], WR_TARGET_TCP, "Wraith-Control.", 1), 0);
+  EQ_INT(ask(&r, &o[1], WR_TARGET_TCP, "wraith-other", 1), 0);
+  wr_link_read_start(o[0].p.link);
+  wr_link_read_start(o[1].p.link);
+  run();
+  wr_server_reload(a.server, NULL, app_policy(&a, denied));
+  run();
+  CHECK(a.controls[0].closed && o[0].p.closed);
+  EQ_INT(a.controls[0].status, WR_ECHANNEL_DENIED);
+  CHECK(!a.controls[1].closed && !o[1].p.closed && !r.closed);
+  wr_server_reload(a.server, NULL, app_policy(&a, kept));
+  run();
+  CHECK(a.controls[1].closed && o[1].p.closed); /* no rule names it */
+  EQ_INT(ask(&r, &o[0], WR_TARGET_TCP, "wraith-control", 1), 0);
+  peer_close(a.control);
+  peer_close(&o[0].p);
+  run();
+  raw_end(&r);
+  app_close(&a);
+}
+
 /* THE END */
 
 TEST(drain_waits_for_channels) {
