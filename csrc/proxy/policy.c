@@ -297,15 +297,27 @@ static bool listen_rule_counts(const wr_rule *r, uint16_t port) {
   return r->has_port || (r->kind == WR_RULE_ANY && !r->allow);
 }
 
+/* "localhost" means both loopback addresses here, so a rule for that name covers
+   each of them, and one that denies it a listener on all addresses. */
+static bool is_localhost(const wr_rule *r, listen_scope scope,
+                         const wr_ip *ip) {
+  if (r->kind != WR_RULE_NAME || strcmp(r->text, "localhost") != 0) {
+    return false;
+  }
+  if (scope == LISTEN_ONE) {
+    return memcmp(ip, &loopback4, sizeof(*ip)) == 0 ||
+           memcmp(ip, &loopback6, sizeof(*ip)) == 0;
+  }
+  return scope == LISTEN_LOOPBACK || !r->allow;
+}
+
 bool wr_policy_listen(const wr_policy *p, const char *host, uint16_t port) {
   wr_ip ip = {0};
   listen_scope scope = listen_scope_of(host, &ip);
   for (size_t i = 0; i < p->n_rules; i++) {
     const wr_rule *r = &p->rules[i];
-    bool local_name = scope == LISTEN_LOOPBACK && r->kind == WR_RULE_NAME &&
-                      strcmp(r->text, "localhost") == 0;
     if (listen_rule_counts(r, port) &&
-        (r->kind == WR_RULE_ANY || local_name ||
+        (r->kind == WR_RULE_ANY || is_localhost(r, scope, &ip) ||
          listen_address_matches(r, scope, &ip))) {
       return r->allow;
     }

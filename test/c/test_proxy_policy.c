@@ -326,6 +326,9 @@ TEST(low_ports_are_listened_on_by_rule_alone) {
   check_listen("+localhost:80", "localhost", 80, true);
   check_listen("+localhost:80", "", 80, true);
   check_listen("+localhost:80", "*", 80, false);
+  check_listen("+localhost:80", "127.0.0.1", 80, true);
+  check_listen("+localhost:80", "::1", 80, true);
+  check_listen("+localhost:80", "127.0.0.2", 80, false);
   check_listen("+localhost:81", "localhost", 80, false);
   check_listen("+loopback:80", "127.0.0.1", 80, true);
   check_listen("+loopback:80", "localhost", 80, true);
@@ -353,6 +356,12 @@ TEST(deny_rules_that_name_a_port_hold_for_listening) {
   check_listen("-::1:6379", "localhost", 6379, true);
   check_listen("-[::1]:6379", "localhost", 6379, false);
   check_listen("-localhost:6379", "", 6379, false);
+  check_listen("-localhost:6379", "127.0.0.1", 6379, false);
+  check_listen("-localhost:6379", "::ffff:127.0.0.1", 6379, false);
+  check_listen("-localhost:6379", "::1", 6379, false);
+  check_listen("-localhost:6379", "*", 6379, false);
+  check_listen("-localhost:6379", "::", 6379, false);
+  check_listen("-localhost:6379", "192.0.2.1", 6379, true);
   check_listen("+localhost:6379 -*:6379", "localhost", 6379, true);
 }
 
