@@ -23,7 +23,12 @@ const defaultPaths = {
 };
 
 function fileError(option, file, error) {
-  const why = { ENOENT: 'no such file', EACCES: 'permission denied' };
+  const why = {
+    EACCES: 'permission denied',
+    EISDIR: 'is a folder',
+    ENOENT: 'no such file',
+    ENOTDIR: 'a part of the path is not a folder',
+  };
   const text = why[error.code] || error.code || 'cannot be used';
   const out = new WraithError(
     'ERR_WRAITH_FILE',

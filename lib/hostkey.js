@@ -37,7 +37,9 @@ async function readPins(list) {
   const pins = [];
   for (const item of list) {
     if (/^SHA256:[A-Za-z0-9+/]{43}$/.test(item)) pins.push(item);
-    else if (LINE_START.test(item)) pins.push(pinFromLine('hostKey', item));
+    else if (item.startsWith('SHA256:')) {
+      throw optionError('hostKey', "'SHA256:' and 43 characters are needed");
+    } else if (LINE_START.test(item)) pins.push(pinFromLine('hostKey', item));
     else pins.push(...(await readPinFile(item)));
   }
   return pins;

@@ -2,7 +2,7 @@
 
 const { EVENT, Ref, native, register, unregister } = require('./binding.js');
 const { WraithError, errorFromStatus, optionError } = require('./errors.js');
-const { createSecretFile, readSource } = require('./files.js');
+const { createSecretFile, fileError, readSource } = require('./files.js');
 const { check, readOptions } = require('./options.js');
 
 /** An error of a key file names the option and the file, never contents. */
@@ -93,7 +93,7 @@ async function loadOrCreateHostKey(file) {
     await createSecretFile(file, pair.privateKey);
   } catch (error) {
     // Another process made it in the meantime: that one counts.
-    if (error.code !== 'EEXIST') throw error;
+    if (error.code !== 'EEXIST') throw fileError('hostKey', file, error);
     return { ...(await loadKey('hostKey', file)), file, created: false };
   }
   const key = await parseKey(pair.privateKey, undefined, 'hostKey', file);

@@ -1,6 +1,7 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
+const net = require('node:net');
 const { Duplex } = require('node:stream');
 
 const { EVENT, Ref, native, register, unregister } = require('./binding.js');
@@ -80,7 +81,11 @@ function parseListen(text) {
       'ERR_WRAITH_UNSUPPORTED',
     );
   }
-  return { transport, ...parseHostPort('listen', address, 2222) };
+  const bind = parseHostPort('listen', address, 2222);
+  if (net.isIP(bind.host) === 0 && bind.host !== 'localhost') {
+    throw optionError('listen', `${bind.host} is not an address of this host`);
+  }
+  return { transport, ...bind };
 }
 
 class WraithServer extends EventEmitter {
@@ -91,6 +96,7 @@ class WraithServer extends EventEmitter {
   #closed;
   #resolveClosed;
   #closing = false;
+  #reloading = Promise.resolve();
 
   constructor(id, { authorize, log }, hostKey) {
     super();
@@ -244,7 +250,16 @@ class WraithServer extends EventEmitter {
       tlsKey: serveShape.tlsKey,
     });
     const rules = policy && readRules({ policy });
-    const keys = authorizedKeys && (await readAuthorizedKeys(authorizedKeys));
+    const keys = authorizedKeys && readAuthorizedKeys(authorizedKeys);
+    // In the order asked for: an older list of keys must not come last.
+    const turn = Promise.allSettled([this.#reloading, keys]).then(async () =>
+      this.#reload(await keys, rules),
+    );
+    this.#reloading = turn.catch(() => {}); // whoever asked hears of it
+    return turn;
+  }
+
+  #reload(keys, rules) {
     this.#mustBeOpen();
     const result = native.serverReload(this.#id, {
       authorizedKeys: keys,
@@ -275,6 +290,12 @@ class WraithServer extends EventEmitter {
       native.serverClose(this.#id, wait);
     }
     return this.#closed;
+  }
+
+  /** It has not begun: its log has nothing to tell. */
+  _abandon() {
+    this.#log = undefined;
+    return this.close({ drain: 0 });
   }
 
   async [Symbol.asyncDispose]() {
@@ -360,7 +381,7 @@ async function serve(options) {
     if (o.signal?.aborted) throw abortError(o.signal);
     for (const address of listen) server._listen(address);
   } catch (error) {
-    await server.close({ drain: 0 });
+    await server._abandon();
     throw error;
   }
   watchSignal(server, o.signal);

@@ -268,6 +268,7 @@ class Tunnel extends EventEmitter {
       more.syscall = 'connect';
       more.address = this.#server.host;
       more.port = this.#server.port;
+      more.text ??= this.#options.server;
     }
     return errorFromStatus(status || statusOf('PEER_CLOSED'), more);
   }
@@ -345,6 +346,7 @@ class Tunnel extends EventEmitter {
     const { signal, ...rest } = readOptions(options, openShape);
     if (signal?.aborted) throw abortError(signal);
     if (this.#state === 'connecting') await this.ready({ signal });
+    if (signal?.aborted) throw abortError(signal);
     this.#mustBeOpen();
     const id = native.tunnelOpen(this.#id, target);
     if (id < 0) throw errorFromStatus(id, { phase: 'channel' });
@@ -564,7 +566,9 @@ async function connect(options = {}) {
   try {
     await tunnel.ready();
     const stream = await tunnel.open(destination, { signal });
-    stream.once('close', () => tunnel.close());
+    // It may have come and gone within one turn.
+    if (stream.closed) tunnel.close();
+    else stream.once('close', () => tunnel.close());
     tunnel.unref(); // the stream is what the caller refs and unrefs
     return stream;
   } catch (error) {

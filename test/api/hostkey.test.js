@@ -80,7 +80,7 @@ t.test('pins that are none', async (t) => {
     [path.join(dir, 'empty'), 'ERR_WRAITH_KEY_FORMAT'],
     [path.join(dir, 'junk'), 'ERR_WRAITH_KEY_FORMAT'],
     ['ssh-ed25519 AAAA', 'ERR_WRAITH_KEY_FORMAT'],
-    ['SHA256:short', 'ERR_WRAITH_FILE'],
+    ['SHA256:short', 'ERR_WRAITH_INVALID_ARGUMENT'],
   ];
   for (const [hostKey, code] of cases) {
     const tunnel = tryWith(t, server, { hostKey });
