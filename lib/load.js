@@ -3,6 +3,8 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
+const { WraithError } = require('./errors.js');
+
 const root = path.join(__dirname, '..');
 
 /** Where the addon may lie, best first. */
@@ -19,8 +21,9 @@ function loadAddon() {
   const tried = candidates();
   const file = tried.find((name) => fs.existsSync(name));
   if (!file) {
-    throw new Error(
-      `wraith: there is no addon for ${process.platform}-${process.arch} ` +
+    throw new WraithError(
+      'ERR_WRAITH_NO_ADDON',
+      `there is no addon for ${process.platform}-${process.arch} ` +
         'here; "npm run build" in a checkout makes one',
     );
   }

@@ -3,7 +3,7 @@
 const fs = require('node:fs');
 const { parseArgs } = require('node:util');
 
-const { optionError } = require('../errors.js');
+const { WraithError, optionError } = require('../errors.js');
 
 /**
  * A flag: type 'text' | 'flag' | 'seconds' | 'count' | 'secret' | 'later';
@@ -31,10 +31,17 @@ function number(flag, text, pattern, factor) {
   return Math.round(Number(text) * factor);
 }
 
+/** In milliseconds; the range is told in seconds, as they were given. */
+function seconds(flag, text) {
+  const value = number(flag, text, /^\d+(\.\d{1,3})?$/, 1000);
+  if (value >= 1 && value < 2 ** 31) return value;
+  throw usage(flag, 'must be from 0.001 to 2147483 seconds');
+}
+
 const readers = {
   flag: (flag, value) => value,
   text: (flag, value) => value,
-  seconds: (flag, value) => number(flag, value, /^\d+(\.\d{1,3})?$/, 1000),
+  seconds,
   count: (flag, value) => number(flag, value, /^\d+$/, 1),
   secret: (flag, value) => (value[0] === '@' ? readSecret(flag, value) : value),
   later(flag) {
@@ -76,7 +83,12 @@ function parseError(error) {
   if (!text) return error;
   if (error.code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL') {
     const word = /'([^']*)'/.exec(error.message);
-    return optionError(`"${word ? word[1] : ''}"`, text, 'ERR_WRAITH_USAGE');
+    // Not an option: it must not be shown with two dashes.
+    return new WraithError(
+      'ERR_WRAITH_USAGE',
+      `"${word ? word[1] : ''}": ${text}`,
+      { phase: 'options' },
+    );
   }
   return usage(flag, text);
 }

@@ -138,13 +138,19 @@ function announce({ socks5, forwards }, json) {
   for (const forward of forwards) print(`forward: ${shown(forward)}`);
 }
 
+/** Later than the summary, so a line of its own. */
+function announceRemote(number, { path, port }, json) {
+  const place = path === undefined ? { port } : { path };
+  if (json) print(JSON.stringify({ remoteForward: number, ...place }));
+  else print(`remote forward ${number}: ${path ?? `port ${port}`}`);
+}
+
 /** Remote forwards are asked for once and then kept by the tunnel. */
-function startRemotes(tunnel, specs, reporter) {
+function startRemotes(tunnel, specs, reporter, json) {
   for (const [i, spec] of specs.entries()) {
     tunnel.remoteForward(spec).then(
       (listener) => {
-        const place = listener.path ?? `port ${listener.port}`;
-        print(`remote forward ${i + 1}: ${place}`);
+        announceRemote(i + 1, listener, json);
       },
       (error) => {
         if (tunnel.state === 'closed') return;
@@ -229,7 +235,7 @@ async function connect(args) {
     await tunnel.close();
     throw error;
   }
-  startRemotes(tunnel, values.remoteForward ?? [], reporter);
+  startRemotes(tunnel, values.remoteForward ?? [], reporter, values.json);
   return ended;
 }
 

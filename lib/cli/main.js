@@ -65,6 +65,8 @@ async function main(args) {
   process.stdout.on('error', () => {
     process.exitCode = EXIT.FAILURE;
   });
+  // Nor is it a reason to end for a server whose log nobody reads any more.
+  process.stderr.on('error', () => {});
   try {
     const code = await run(args);
     if (code !== undefined) process.exitCode = code;

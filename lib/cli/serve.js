@@ -110,7 +110,8 @@ function missingKeys(error) {
   return usage(
     'authorized-keys',
     'nobody could log in; write the public keys of those who may into ' +
-      `${defaultPaths.authorizedKeys()}, or name a file with this flag`,
+      `${defaultPaths.authorizedKeys()}, or name a file: ` +
+      'wraith serve --authorized-keys id_ed25519.pub',
   );
 }
 

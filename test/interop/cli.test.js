@@ -35,7 +35,7 @@ lab('wrong usage', {}, async (t, lab) => {
   await is(['teleport'], /"teleport" is not a command/);
   await is(['serve', '--nonsense'], /--nonsense: is not a known flag/);
   await is(['connect', '--nonsense=1'], /--nonsense: is not a known flag/);
-  await is(['connect', 'word'], /"word": is not expected here/);
+  await is(['connect', 'word'], /^wraith: "word": is not expected here/);
   await is(['connect', '--server'], /--server: has a missing/);
   await is(['connect', '--peer', 'x'], /--peer: is not part of this version/);
   await is(['connect'], /--server: is needed/);
@@ -46,6 +46,8 @@ lab('wrong usage', {}, async (t, lab) => {
   await is([...dial, '--transport', 'tls'], /--transport tls: is not part/);
   const serve = ['serve', '--authorized-keys', key.pub, '--listen'];
   await is([...serve, '127.0.0.1:70000'], /--listen: .*65535/);
+  await is([...serve, 'name:0'], /--listen: name is not an address/);
+  await is([...dial, '--keepalive', '0'], /--keepalive: .* seconds/);
 });
 
 lab('wrong rules and specifications', {}, async (t, lab) => {
@@ -84,7 +86,7 @@ lab('key files', {}, async (t, lab) => {
   );
   const serve = (...args) => ['serve', '--listen', '127.0.0.1:0', ...args];
   const is = (args, pattern) => ends(t, lab, args, 2, pattern);
-  await is(serve(), /--authorized-keys: nobody could log in/);
+  await is(serve(), /nobody could log in.*: wraith serve --authorized-keys/);
   const absent = ['--authorized-keys', lab.file('absent')];
   await is(serve(...absent), /absent: no such file/);
   await is(serve('--authorized-keys', junk), /junk:1/);
