@@ -4,13 +4,25 @@
 // { "type", "id", "payload" }. It knows streams and nothing of tunnels.
 
 const { randomUUID } = require('node:crypto');
+const { Duplex } = require('node:stream');
 
-const { WraithError } = require('./errors.js');
+const { WraithError, optionError } = require('./errors.js');
+const { check, readOptions } = require('./options.js');
 
 const HEADER = 4;
 const DEFAULT_MAX_FRAME = 1024 * 1024;
 const SUBSCRIBE = '__subscribe';
 const UNSUBSCRIBE = '__unsubscribe';
+
+const frameSize = check.integer(1, 0xffffffff);
+
+const shape = {
+  maxFrame: frameSize,
+  stream(name, value) {
+    if (value instanceof Duplex) return value;
+    throw optionError(name, 'must be a Duplex');
+  },
+};
 
 function frameError(message) {
   return new WraithError('ERR_WRAITH_PUBSUB_FRAME', message, {
@@ -20,6 +32,7 @@ function frameError(message) {
 
 /** One frame as a Buffer. */
 function encode(message, maxFrame = DEFAULT_MAX_FRAME) {
+  frameSize('maxFrame', maxFrame);
   const body = Buffer.from(JSON.stringify(message), 'utf8');
   if (body.length > maxFrame) {
     throw frameError(`a frame of ${body.length} bytes is over the limit`);
@@ -38,7 +51,7 @@ class Decoder {
   #utf8 = new TextDecoder('utf-8', { fatal: true });
 
   constructor(maxFrame = DEFAULT_MAX_FRAME) {
-    this.#maxFrame = maxFrame;
+    this.#maxFrame = frameSize('maxFrame', maxFrame);
   }
 
   /** @returns {object[]} the messages that this chunk completes */
@@ -128,7 +141,7 @@ class StreamEventTarget extends EventTarget {
   #stream;
   #decoder;
   #maxFrame;
-  #counts = new Map(); // type → Set of listener keys
+  #counts = new Map(); // type → Map of listener → what hears it go, or null
 
   constructor({ stream, maxFrame = DEFAULT_MAX_FRAME }) {
     super();
@@ -167,23 +180,31 @@ class StreamEventTarget extends EventTarget {
   addEventListener(type, listener, options) {
     super.addEventListener(type, listener, options);
     if (!listener || type.startsWith('__')) return;
-    const listeners = this.#counts.get(type) ?? new Set();
+    const listeners = this.#counts.get(type) ?? new Map();
+    // As in the base class: what is there already stays as it was.
+    if (listeners.has(listener)) return;
     if (listeners.size === 0) this.#control(SUBSCRIBE, type);
-    listeners.add(listener);
+    const heard = options?.once
+      ? this.#countDown(type, listener, options)
+      : null;
+    listeners.set(listener, heard);
     this.#counts.set(type, listeners);
-    if (options?.once) this.#countDown(type, listener, options);
   }
 
   /** The base class takes a listener for once off without telling. */
   #countDown(type, listener, options) {
     const heard = () => this.removeEventListener(type, listener, options);
     super.addEventListener(type, heard, { once: true });
+    return heard;
   }
 
   removeEventListener(type, listener, options) {
     super.removeEventListener(type, listener, options);
     const listeners = this.#counts.get(type);
-    if (!listeners?.delete(listener) || listeners.size > 0) return;
+    if (!listeners?.has(listener)) return;
+    super.removeEventListener(type, listeners.get(listener));
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
     this.#counts.delete(type);
     this.#control(UNSUBSCRIBE, type);
   }
@@ -208,7 +229,9 @@ class StreamEventTarget extends EventTarget {
 }
 
 function createEventTarget(options) {
-  return new StreamEventTarget(options);
+  const read = readOptions(options, shape);
+  if (!read.stream) throw optionError('stream', 'is needed');
+  return new StreamEventTarget(read);
 }
 
 module.exports = { Decoder, PubSubEvent, createEventTarget, encode };

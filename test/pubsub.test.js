@@ -128,3 +128,40 @@ t.test('a stream that ends inside a frame is an error', async (t) => {
   b.end(Buffer.from([0, 0, 0, 9, 0x7b]));
   t.equal((await failed).code, 'ERR_WRAITH_PUBSUB_FRAME');
 });
+
+t.test('options are checked', async (t) => {
+  const [stream] = pair();
+  for (const maxFrame of [NaN, 0, -1, 1.5, '1', 2 ** 32]) {
+    const invalid = { code: 'ERR_WRAITH_INVALID_ARGUMENT', option: 'maxFrame' };
+    t.throws(() => new Decoder(maxFrame), invalid);
+    t.throws(() => encode({ type: 'a' }, maxFrame), invalid);
+    t.throws(() => createEventTarget({ stream, maxFrame }), invalid);
+  }
+  const noStream = { code: 'ERR_WRAITH_INVALID_ARGUMENT', option: 'stream' };
+  t.throws(() => createEventTarget(), noStream);
+  t.throws(() => createEventTarget({ stream: {} }), noStream);
+  const unknown = { code: 'ERR_WRAITH_UNKNOWN_OPTION' };
+  t.throws(() => createEventTarget({ stream, other: 1 }), unknown);
+  t.equal(stream.listenerCount('data'), 0);
+});
+
+t.test('once does not reach a listener that is there for good', async (t) => {
+  const [near, far] = pair();
+  const a = createEventTarget({ stream: near });
+  const b = createEventTarget({ stream: far });
+  const heard = [];
+  const both = (event) => heard.push(`both ${event.payload}`);
+  const again = (event) => heard.push(`again ${event.payload}`);
+  a.addEventListener('x', both);
+  a.addEventListener('x', both, { once: true });
+  a.addEventListener('x', again, { once: true });
+  a.removeEventListener('x', again);
+  a.addEventListener('x', again);
+  const last = nextEvent(a, 'end');
+  for (const payload of [1, 2]) {
+    b.dispatchEvent(new CustomEvent('x', { detail: payload }));
+  }
+  b.dispatchEvent(new CustomEvent('end'));
+  await last;
+  t.same(heard, ['both 1', 'again 1', 'both 2', 'again 2']);
+});
