@@ -28,6 +28,11 @@ export type Phase =
  * hold a host, a port or a path.
  */
 export class WraithError extends Error {
+  constructor(
+    code: string,
+    message: string,
+    more?: { phase?: Phase; cause?: unknown },
+  );
   readonly code: string;
   readonly phase?: Phase;
   /** The option at fault, with phase 'options'. */
@@ -134,7 +139,7 @@ export interface RemoteListener extends Listener {
 }
 
 /** A channel as a Duplex: half-open by default; 'close' is always last. */
-export class WraithStream extends Duplex {
+export interface WraithStream extends Duplex {
   readonly info: unknown;
   ref(): this;
   unref(): this;
@@ -388,7 +393,7 @@ export function createTunnel(
   options: ConnectOptions & ReconnectOptions,
 ): Tunnel;
 
-export function serve(options: ServeOptions): Promise<WraithServer>;
+export function serve(options?: ServeOptions): Promise<WraithServer>;
 
 /** A new Ed25519 pair in OpenSSH format. */
 export function generateKeyPair(options?: {
