@@ -227,6 +227,9 @@ WR_NODISCARD int wr__conn_request(wr_ssh *s, const char *name, wr_slice payload,
                                   wr_reply_cb cb, void *user);
 
 /* opens.c */
+const char *wr__opening_label(const wr_opening *opening); /* NULL: none */
+/* If the peer confirms it, it is closed and ends with WR_ECHANNEL_DENIED. */
+void wr__opening_revoke(wr_opening *opening);
 void wr__opens_packet(wr_ssh *s, const uint8_t *p, size_t len);
 void wr__opens_confirmed(wr_ssh *s, const uint8_t *p, size_t len);
 void wr__opens_failed(wr_ssh *s, const uint8_t *p, size_t len);

@@ -22,6 +22,7 @@ struct wr_opening {
   void *user;
   uint32_t local_id;
   wr_channel *ch; /* not begun; its window is in the request */
+  bool revoked;   /* by a review: it comes to nothing */
 };
 
 typedef struct channel_type {
@@ -295,6 +296,14 @@ int wr_opening_set_label(wr_opening *opening, const char *label) {
   return wr__channel_set_label(opening->ch, label);
 }
 
+const char *wr__opening_label(const wr_opening *opening) {
+  return wr__channel_label(opening->ch);
+}
+
+void wr__opening_revoke(wr_opening *opening) {
+  opening->revoked = true;
+}
+
 /* The peer answers all the same, so the slot stays. */
 void wr_opening_cancel(wr_opening *opening) {
   wr__table_set(&opening->s->table, opening->local_id, WR_SLOT_CANCELED, NULL);
@@ -334,6 +343,12 @@ void wr__opens_confirmed(wr_ssh *s, const uint8_t *p, size_t len) {
     return;
   }
   wr_opening *o = object;
+  if (o->revoked) {
+    wr__table_set(&s->table, id, WR_SLOT_CLOSING, NULL);
+    send_close(s, remote_id);
+    finish_opening(o, WR_ECHANNEL_DENIED, NULL);
+    return;
+  }
   wr_channel *ch = o->ch;
   o->ch = NULL;
   wr_link *link = wr__channel_begin(ch, id, remote_id, window, max_packet);

@@ -440,11 +440,20 @@ void wr_ssh_review(wr_ssh *s, bool (*may_stay)(void *data, const char *label),
                    void *data) {
   for (uint32_t id = 0; id < wr__table_end(&s->table); id++) {
     void *object = NULL;
-    if (wr__table_get(&s->table, id, &object) == WR_SLOT_CHANNEL) {
-      const char *label = wr__channel_label(object);
-      if (label != NULL && !may_stay(data, label)) {
-        wr__channel_revoke(object);
-      }
+    wr_slot_kind kind = wr__table_get(&s->table, id, &object);
+    const char *label = NULL;
+    if (kind == WR_SLOT_CHANNEL) {
+      label = wr__channel_label(object);
+    } else if (kind == WR_SLOT_OPENING) {
+      label = wr__opening_label(object);
+    }
+    if (label == NULL || may_stay(data, label)) {
+      continue;
+    }
+    if (kind == WR_SLOT_CHANNEL) {
+      wr__channel_revoke(object);
+    } else {
+      wr__opening_revoke(object);
     }
   }
 }

@@ -176,7 +176,7 @@ void wr_opening_cancel(wr_opening *opening);
 /* As wr_open_accept_labelled(), for a channel of ours. 0 or WR_ENOMEM. */
 WR_NODISCARD int wr_opening_set_label(wr_opening *opening, const char *label);
 /* Resets the channels with a label that may not stay; on_close comes later, with
-   WR_ECHANNEL_DENIED. */
+   WR_ECHANNEL_DENIED. Those that are being opened end likewise. */
 void wr_ssh_review(wr_ssh *s, bool (*may_stay)(void *data, const char *label),
                    void *data);
 

@@ -165,6 +165,33 @@ TEST(names_of_a_client) {
   app_close(&a);
 }
 
+TEST(a_policy_that_is_reloaded_holds_for_the_streams_of_a_name) {
+  static const char *const denied[] = {"-wraith-events", NULL};
+  start(1, NULL);
+  client c;
+  chan open, pending;
+  client_open(&c, &a, 0);
+  client_connect(&c);
+  memset(&open, 0, sizeof(open));
+  memset(&pending, 0, sizeof(pending));
+  ask_remote(&c, "wraith-events", 0, NULL);
+  EQ_INT(wr_server_open(a.server, a.last_session, "wraith-events", chan_opened,
+                        &open, &open.opening),
+         0);
+  env_until(&a.e, &open.done);
+  EQ_INT(open.status, 0);
+  EQ_INT(wr_server_open(a.server, a.last_session, "wraith-events", chan_opened,
+                        &pending, &pending.opening),
+         0);
+  wr_server_reload(a.server, NULL, app_policy(&a, denied));
+  env_until(&a.e, &pending.done);
+  EQ_INT(pending.status, WR_ECHANNEL_DENIED);
+  UNTIL(open.p.closed);
+  EQ_INT(open.p.status, WR_ECHANNEL_DENIED);
+  client_close(&c);
+  app_close(&a);
+}
+
 TEST(streams_of_a_forward_without_a_target) {
   start(1, NULL);
   client c;
