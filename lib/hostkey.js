@@ -77,9 +77,14 @@ class HostKeyJudge {
 
   /** Throws if there is nothing to check a key with. */
   static require(options) {
-    const { hostKey, knownHosts } = options;
+    const { hostKey, knownHosts, server } = options;
     const some = Array.isArray(hostKey) ? hostKey.length > 0 : hostKey;
-    if (some || knownHosts) return;
+    if (some) return;
+    if (knownHosts && server) return;
+    if (knownHosts) {
+      const why = 'keeps keys under a name: give server beside the stream';
+      throw optionError('knownHosts', why);
+    }
     throw errorFromStatus(statusOf('HOST_KEY_REQUIRED'));
   }
 

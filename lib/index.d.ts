@@ -62,7 +62,10 @@ export interface HostKeyInfo {
 
 export interface ConnectOptions {
   transport?: Transport;
-  /** 'host', 'host:port' or '[v6]:port'; the default port is 2222. */
+  /**
+   * 'host', 'host:port' or '[v6]:port'; the default port is 2222. Beside a
+   * stream it is the name that knownHosts keeps the key under.
+   */
   server?: string;
   /** SSH over a stream of the caller's; a function is called for each try. */
   stream?: Duplex | (() => Duplex | Promise<Duplex>);

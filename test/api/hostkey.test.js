@@ -3,6 +3,7 @@
 // decision of the application.
 const fs = require('node:fs');
 const path = require('node:path');
+const { PassThrough } = require('node:stream');
 const t = require('tap');
 const {
   addressOf,
@@ -86,6 +87,23 @@ t.test('pins that are none', async (t) => {
     const tunnel = tryWith(t, server, { hostKey });
     await t.rejects(tunnel.ready(), { code, phase: 'options' }, hostKey);
   }
+});
+
+t.test('known hosts of a stream without a name', async (t) => {
+  const knownHosts = path.join(t.testdir(), 'known_hosts');
+  const options = {
+    stream: () => new PassThrough(),
+    identity: keys().user.privateKey,
+    knownHosts,
+    acceptNew: true,
+  };
+  t.throws(() => wraith.createTunnel(options), {
+    code: 'ERR_WRAITH_INVALID_ARGUMENT',
+    option: 'knownHosts',
+  });
+  const named = wraith.createTunnel({ ...options, server: 'a.test' });
+  await named.close();
+  t.notOk(fs.existsSync(knownHosts));
 });
 
 t.test('a decision of the application', async (t) => {
