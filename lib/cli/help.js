@@ -43,8 +43,9 @@ const serve = `wraith serve [flags]
   --max-sessions <n>         default 10000
   --max-channels <n>         per session; default 1000
 
-SIGHUP reads the authorized keys anew; SIGTERM and SIGINT stop accepting, give
-channels 2 seconds and end; a second one ends at once.
+SIGHUP reads the authorized keys anew; if the file is broken, the log says why
+and the old keys stay. SIGTERM and SIGINT stop accepting, give channels 2 seconds
+and end; a second one ends at once.
 
 ${common}`;
 
