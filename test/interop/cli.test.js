@@ -205,6 +205,18 @@ lab('signals to an idle server and client', {}, async (t, lab) => {
   }
 });
 
+lab('a log that nobody reads any more ends nothing', {}, async (t, lab) => {
+  const key = await lab.key();
+  const server = await lab.serve({ keys: [key] });
+  server.child.stderr.destroy();
+  for (let i = 0; i < 2; i++) {
+    const args = ['connect', '--server', `127.0.0.1:${server.port}`];
+    args.push('--identity', key.file, '--host-key', ANY_PIN);
+    await ends(t, lab, [...args, '--socks5', 'off'], 4, /not the pinned/);
+  }
+  t.ok(server.running, 'it still serves');
+});
+
 lab('a signal lets channels end', {}, async (t, lab) => {
   const echo = await lab.target('echo');
   const server = await lab.serve({ format: 'logfmt' });

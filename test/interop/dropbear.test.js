@@ -97,7 +97,7 @@ lab('connect to dropbear', server, async (t, lab) => {
   const [forward] = client.summary.forwards;
   const back = await exchange(forward, data);
   t.equal(sha256(back), sha256(data), '--forward');
-  const [, port] = await client.line(/^remote forward 1: port (\d+)$/);
+  const [, port] = await client.line(/^\{"remoteForward":1,"port":(\d+)\}$/);
   const answer = await exchange({ port: Number(port) }, data);
   t.equal(`${answer}`, `${sha256(data)}\n`, '--remote-forward');
   const { reply, socket } = await socks5(client.socks5, echo.host, echo.port);

@@ -25,7 +25,9 @@ const reach = (lab, sshd, args = [], more = {}) =>
 const remotePort = async (client, number = 1) =>
   Number(
     (
-      await client.line(new RegExp(`^remote forward ${number}: port (\\d+)$`))
+      await client.line(
+        new RegExp(`^\\{"remoteForward":${number},"port":(\\d+)\\}$`),
+      )
     )[1],
   );
 
@@ -102,7 +104,7 @@ lab('remote forwards of sshd', needs, async (t, lab) => {
     await remotePort(client, 1),
     await remotePort(client, 2),
   ];
-  await client.line(/^remote forward 3: .*\/bound\.sock$/);
+  await client.line(/^\{"remoteForward":3,"path":".*\/bound\.sock"\}$/);
   const want = `${sha256(data)}\n`;
   t.equal(sha256(await exchange({ port: four }, data)), sha256(data), 'port 0');
   t.equal(`${await exchange({ host: '::1', port: six }, data)}`, want, 'IPv6');
