@@ -4,7 +4,8 @@ const common = `Common flags
   --help, --version
   --log-level error|warn|info|debug   default info
   --log-format logfmt|json            default logfmt; logs go to stderr
-  --json                              the start-up summary as one JSON line
+  --json                              the start-up summary as one JSON line; a
+                                      remote forward follows when granted
 
 Exit codes: 0 clean end, 1 failure while running, 2 wrong usage or invalid
 input, 3 authentication refused, 4 host key mismatch or unknown server, 5 could
