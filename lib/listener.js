@@ -84,7 +84,6 @@ class RemoteListener extends Listener {
     super();
     this.#id = id;
     this._onStream = onStream;
-    this._tunnel = null;
     this.#first = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -129,10 +128,6 @@ class RemoteListener extends Listener {
     this.#id = 0;
     this.#settle.reject(error);
     this._ended();
-  }
-
-  get _nativeId() {
-    return this.#id;
   }
 }
 
