@@ -2,14 +2,39 @@
 
 const { Duplex, finished, pipeline } = require('node:stream');
 
-const { WraithError } = require('./errors.js');
+const { WraithError, errorFromStatus, statusOf } = require('./errors.js');
 const { WraithStream } = require('./stream.js');
 
 function noop() {}
 
+const CONNECT_TIMEOUT = 30000;
+
+function takenTooLate(stream) {
+  if (stream instanceof Duplex) stream.destroy();
+}
+
+/** What the function gives, if it does so in time. */
+function callFactory(factory, timeout) {
+  return new Promise((resolve, reject) => {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      reject(errorFromStatus(statusOf('TIMEOUT'), { phase: 'dial' }));
+    }, timeout);
+    timer.unref();
+    const settle = (done) => (value) => {
+      clearTimeout(timer);
+      if (late) takenTooLate(value);
+      else done(value);
+    };
+    Promise.resolve().then(factory).then(settle(resolve), settle(reject));
+  });
+}
+
 /** The stream of an option that is one, or makes one per try. */
-async function takeCarrier(source) {
-  const stream = typeof source === 'function' ? await source() : source;
+async function takeCarrier(source, timeout = CONNECT_TIMEOUT) {
+  const stream =
+    typeof source === 'function' ? await callFactory(source, timeout) : source;
   if (stream instanceof Duplex) return stream;
   throw new WraithError(
     'ERR_WRAITH_INVALID_ARGUMENT',

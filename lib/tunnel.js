@@ -189,8 +189,8 @@ class Tunnel extends EventEmitter {
     this.#verdict = null;
     const key = await this.#loadIdentity();
     const hostKeyTypes = await this.#judge.preferredTypes();
-    const { stream } = this.#options;
-    const outer = stream ? await takeCarrier(stream) : null;
+    const { stream, connectTimeout } = this.#options;
+    const outer = stream ? await takeCarrier(stream, connectTimeout) : null;
     if (this.#state === 'closed') {
       outer?.destroy();
       return;
@@ -201,7 +201,7 @@ class Tunnel extends EventEmitter {
       identities: [key.id],
       hostKeyTypes,
       keepalive: this.#options.keepalive,
-      connectTimeout: this.#options.connectTimeout,
+      connectTimeout,
       instance: this.#instance,
       ...this.#options.internal,
     });

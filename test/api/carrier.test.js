@@ -129,6 +129,29 @@ t.test('a factory that fails, then does not', async (t) => {
   ]);
 });
 
+t.test('a factory that never answers, and one that answers late', async (t) => {
+  const { server, make } = await streamServer(t);
+  let answer;
+  const tries = [
+    () => new Promise(() => {}),
+    () => new Promise((resolve) => (answer = resolve)),
+  ];
+  const tunnel = startTunnel(t, server, {
+    stream: () => (tries.shift() ?? make)(),
+    connectTimeout: 1000,
+    minDelay: 1,
+  });
+  const down = () => once(tunnel, 'down').then(([{ error }]) => error);
+  const timedOut = { code: 'ERR_WRAITH_TIMEOUT', phase: 'dial' };
+  t.match(await down(), timedOut);
+  t.match(await down(), timedOut);
+  const late = new PassThrough();
+  answer(late);
+  await once(late, 'close');
+  t.equal(late.readableFlowing, null, 'the late one was not used');
+  await tunnel.ready();
+});
+
 t.test('a carrier that fails with an error', async (t) => {
   const { server, make, made } = await streamServer(t);
   const tunnel = startTunnel(t, server, { stream: make, reconnect: false });
