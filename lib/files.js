@@ -1,5 +1,6 @@
 'use strict';
 
+const { randomBytes } = require('node:crypto');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -73,15 +74,28 @@ async function makeFolder(folder) {
   }
 }
 
-/** Creates a file that must not exist yet, with its folders, mode 0600. */
-async function createSecretFile(file, contents) {
-  await makeFolder(path.dirname(file));
+async function writeNew(file, contents) {
   const handle = await fs.promises.open(file, 'wx', 0o600);
   try {
     await handle.writeFile(contents);
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/**
+ * Creates a file that must not exist yet, with its folders, mode 0600. It
+ * appears whole or not at all: another process may look for it meanwhile.
+ */
+async function createSecretFile(file, contents) {
+  await makeFolder(path.dirname(file));
+  const draft = `${file}.${randomBytes(8).toString('hex')}`;
+  try {
+    await writeNew(draft, contents);
+    await fs.promises.link(draft, file);
+  } finally {
+    await fs.promises.rm(draft, { force: true });
   }
 }
 
