@@ -36,7 +36,10 @@ async function writePair(out, pair) {
     });
   } catch (error) {
     if (error.code !== 'EEXIST') throw fileError('out', out, error);
-    throw usage('out', `${error.dest ?? error.path} exists already and is left alone`);
+    throw usage(
+      'out',
+      `${error.dest ?? error.path} exists already and is left alone`,
+    );
   }
 }
 
