@@ -22,7 +22,7 @@ const openssl = {
   // 3.5 is the long-term line and the first with the QUIC TLS callbacks.
   min: '3.5.0',
   below: '3.6',
-  suites: ['trixie', 'trixie-backports', 'forky', 'sid'],
+  suites: ['trixie', 'trixie-security', 'trixie-backports', 'forky', 'sid'],
   deb: 'libssl-dev',
   pkgConfig: ['openssl'],
   recipe: 'openssl',

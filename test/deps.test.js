@@ -139,8 +139,12 @@ t.test('the Debian archive is found among others', async (t) => {
     'bookworm',
   );
   t.strictSame(
-    found.map((one) => one.uri),
+    found.filter((one) => !one.security).map((one) => one.uri),
     [`${MIRROR}/`, 'http://second.example/debian', 'http://other.example/deb'],
+  );
+  t.strictSame(
+    found.filter((one) => one.security).map((one) => one.uri),
+    ['http://mirror.example/debian-security'],
   );
   t.equal(found[0].options['Signed-By'], '/k/debian-archive-keyring.gpg');
   t.strictSame(aptsources.findArchives([], 'bookworm'), []);
@@ -176,8 +180,16 @@ t.test('output of --print-uris', async (t) => {
   t.notOk(found.some((one) => one.file.endsWith('.dsc')));
 });
 
-// An apt-get that offers: one has 0.1, two cannot be downloaded, three is not
-// Debian, four has no index, five works.
+t.test('versions in the output of showsrc', async (t) => {
+  const text = ['1.9-1', '1.10-1', '1.9-1', '1.10~rc1-1']
+    .map((one) => `Package: p\nVersion: ${one}\nFormat: 3.0 (quilt)\n`)
+    .join('\n');
+  t.strictSame(apt.parseVersions(text), ['1.10-1', '1.10~rc1-1', '1.9-1']);
+  t.strictSame(apt.parseVersions(''), []);
+});
+
+// An apt that offers: one has 0.1, two cannot be downloaded, three is not
+// Debian, four has no index, five lists a version that it lacks and works.
 const FAKE_APT = `#!/bin/sh
 echo "$@" >> "$FAKE_LOG"
 case "$*" in *update*)
@@ -188,20 +200,33 @@ case "$*" in *update*)
   esac
   exit 0 ;;
 esac
-v=1.5.0
-case "$*" in */one) v=0.1 ;; esac
+case "$*" in *showsrc*)
+  case "$PWD" in
+  */one) echo "Version: 0.1-1" ;;
+  */two) echo "Version: 1.4.0-1" ;;
+  *) printf "Version: 1.5.0-1\\n\\nVersion: 1.6.0-1~x\\n" ;;
+  esac
+  exit 0 ;;
+esac
+for last; do :; done
+v=\${last#p=}
+v=\${v%-*}
 case "$*" in *--print-uris*)
   echo "'http://mirror.example/p_$v.orig.tar.xz' p_$v.orig.tar.xz 3 SHA256:aa"
   exit 0 ;;
 esac
-case "$*" in */two) echo "E: Failed to fetch: 404 Not Found" >&2; exit 100 ;; esac
+case $v in
+1.4.0|1.6.0) echo "E: Failed to fetch: 404 Not Found" >&2; exit 100 ;;
+esac
 echo tar > p_$v.orig.tar.xz
 `;
 
 function fakeArchive(t) {
   const dir = t.testdir({ bin: {}, cache: {} });
   const log = path.join(dir, 'calls');
-  fs.writeFileSync(path.join(dir, 'bin', 'apt-get'), FAKE_APT, { mode: 0o755 });
+  for (const name of ['apt-get', 'apt-cache']) {
+    fs.writeFileSync(path.join(dir, 'bin', name), FAKE_APT, { mode: 0o755 });
+  }
   const saved = process.env.PATH;
   process.env.PATH = `${path.join(dir, 'bin')}:${saved}`;
   process.env.FAKE_LOG = log;
@@ -210,7 +235,8 @@ function fakeArchive(t) {
   });
   const paths = cache.cachePaths({ WRAITH_CACHE: path.join(dir, 'cache') });
   cache.makeDirs(paths);
-  const place = { uri: MIRROR, options: { 'Signed-By': '/k/d.gpg' } };
+  const options = { 'Signed-By': '/k/d.gpg' };
+  const place = { uri: MIRROR, options, security: false };
   const aptLog = path.join(paths.logs, 'apt.log');
   const calls = () => fs.readFileSync(log, 'utf8').trim().split('\n');
   return { paths, calls, archive: new apt.Archive(place, paths.apt, aptLog) };
@@ -218,7 +244,7 @@ function fakeArchive(t) {
 
 t.test('a failed download falls through to the next suite', async (t) => {
   const { paths, archive, calls } = fakeArchive(t);
-  const suites = ['one', 'two', 'three', 'four', 'five'];
+  const suites = ['one', 'two', 'x-security', 'three', 'four', 'five'];
   const pkg = { name: 'p', min: '1.0', suites };
   const into = cache.tempDir(paths, 'get');
   const problems = [];
@@ -227,9 +253,10 @@ t.test('a failed download falls through to the next suite', async (t) => {
   );
   t.equal(source.suite, 'five');
   t.equal(source.version, '1.5.0');
+  t.equal(problems.length, 4, 'an archive is asked for suites it can have');
   t.match(problems, [
     { suite: 'one', problem: '0.1 is too old' },
-    { suite: 'two', problem: '1.5.0: Failed to fetch: 404 Not Found' },
+    { suite: 'two', problem: '1.4.0: Failed to fetch: 404 Not Found' },
     { suite: 'three', problem: 'not the Debian archive' },
     { suite: 'four', problem: 'no Release file' },
   ]);
@@ -253,7 +280,7 @@ t.test('a failed download falls through to the next suite', async (t) => {
   t.equal(none, null);
   t.equal(updates(), 5, 'an index is read once');
   const message = sources.noSourceMessage(pkg, problems, 'the.log');
-  t.match(message, /two: 1\.5\.0: Failed to fetch/);
+  t.match(message, /two: 1\.4\.0: Failed to fetch/);
   t.match(message, /WRAITH_DEPS_SRC/);
   t.match(message, /the\.log/);
 });

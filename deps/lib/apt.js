@@ -5,7 +5,7 @@ const path = require('node:path');
 const { execFile } = require('node:child_process');
 const { DepsError } = require('./errors');
 const { runStatus, toolEnv } = require('./run');
-const { upstream, rangeProblem } = require('./version');
+const { upstream, compareVersions, rangeProblem } = require('./version');
 
 // Fetches source packages with a scratch apt configuration: own list of
 // suites, own index files, own cache, and none of the machine's hooks. Proxy
@@ -82,9 +82,13 @@ function isDebian(dir) {
   return release.every((text) => /^Origin: Debian( Backports)?$/m.test(text));
 }
 
+function aptArgs(dir, ...args) {
+  return ['-c', path.join(dir, 'apt.conf'), '-q', ...args];
+}
+
 async function aptUpdate(dir, log) {
   const from = logSize(log);
-  const args = ['-c', path.join(dir, 'apt.conf'), '-q', 'update'];
+  const args = aptArgs(dir, 'update');
   const status = await runStatus('apt-get', args, { cwd: dir, log });
   if (status !== 0) return aptErrors(log, from);
   if (!isDebian(dir)) return 'this is not the Debian archive';
@@ -109,41 +113,52 @@ function parseUris(text) {
   return found;
 }
 
-function sourceArgs(dir, name, suite, ...extra) {
-  return [
-    '-c',
-    path.join(dir, 'apt.conf'),
-    '-q',
-    'source',
-    ...extra,
-    '--only-source',
-    '--download-only',
-    '--tar-only',
-    `${name}/${suite}`,
-  ];
+function sourceArgs(dir, name, version, ...extra) {
+  const only = ['--only-source', '--download-only', '--tar-only'];
+  return aptArgs(dir, 'source', ...extra, ...only, `${name}=${version}`);
 }
 
-/** What the suite's index says about a package, or a problem. */
-function ask(dir, name, suite) {
-  const args = sourceArgs(dir, name, suite, '--print-uris');
+// Resolves to what a program printed, or to a problem in its own words.
+function answerOf(file, args, dir, otherwise) {
   return new Promise((resolve) => {
-    execFile(
-      'apt-get',
-      args,
-      { cwd: dir, env: toolEnv() },
-      (err, out, text) => {
-        const [offer] = err ? [] : parseUris(out);
-        if (offer) return resolve({ offer });
-        const reason = text.match(/^E: (.*)$/m);
-        resolve({ problem: reason ? reason[1] : 'no such source package' });
-      },
-    );
+    execFile(file, args, { cwd: dir, env: toolEnv() }, (err, out, text) => {
+      if (!err) return resolve({ out });
+      const reason = text.match(/^E: (.*)$/m);
+      resolve({ problem: reason ? reason[1] : otherwise });
+    });
   });
 }
 
-async function download(dir, pkg, suite, into, log) {
+/** The versions in the output of showsrc, newest first, each once. */
+function parseVersions(text) {
+  const all = [...text.matchAll(/^Version: (\S+)$/gm)].map((match) => match[1]);
+  return [...new Set(all)].sort((a, b) => compareVersions(b, a));
+}
+
+// An index can list several versions of one package, and a mirror may have
+// the file of an older one only.
+async function versionsOf(dir, name) {
+  const args = aptArgs(dir, 'showsrc', '--only-source', name);
+  const none = 'no such source package';
+  const { out, problem } = await answerOf('apt-cache', args, dir, none);
+  if (problem) return { problem };
+  const versions = parseVersions(out);
+  return versions.length > 0 ? { versions } : { problem: none };
+}
+
+/** What apt would fetch for a version of a package, or a problem. */
+async function ask(dir, name, version) {
+  const args = sourceArgs(dir, name, version, '--print-uris');
+  const none = 'no upstream tarball';
+  const { out, problem } = await answerOf('apt-get', args, dir, none);
+  if (problem) return { problem };
+  const [offer] = parseUris(out);
+  return offer ? { offer } : { problem: none };
+}
+
+async function download(dir, name, version, into, log) {
   const from = logSize(log);
-  const args = sourceArgs(dir, pkg.name, suite);
+  const args = sourceArgs(dir, name, version);
   const status = await runStatus('apt-get', args, { cwd: into, log });
   return status === 0 ? null : aptErrors(log, from);
 }
@@ -173,31 +188,50 @@ class Archive {
     return this.#suites.get(suite);
   }
 
-  /** Resolves to `{ source }` or `{ problem }`; `into` is an empty directory. */
+  /** Whether a suite of that name can be there. */
+  has(suite) {
+    return /-security$/.test(suite) === this.#archive.security;
+  }
+
+  /**
+   * Resolves to `{ source }`, the newest version in range that arrives, or to
+   * `{ problem }`; `into` is an empty directory.
+   */
   async fetch(pkg, suite, into) {
     const { dir, problem } = await this.#open(suite);
     if (problem) return { problem };
-    const answer = await ask(dir, pkg.name, suite);
-    if (answer.problem) return answer;
-    const { offer } = answer;
-    const wrong = rangeProblem(offer.version, pkg);
-    if (wrong) return { problem: `${offer.version} is ${wrong}` };
-    const failed = await download(dir, pkg, suite, into, this.#log);
-    if (failed) return { problem: `${offer.version}: ${failed}` };
+    const listed = await versionsOf(dir, pkg.name);
+    if (listed.problem) return listed;
+    const problems = [];
+    for (const version of listed.versions) {
+      const got = await this.#take(dir, pkg, version, into);
+      if (got.source) return { source: { ...got.source, suite } };
+      problems.push(got.problem);
+    }
+    return { problem: problems.join('; ') };
+  }
+
+  async #take(dir, pkg, version, into) {
+    const wrong = rangeProblem(upstream(version), pkg);
+    if (wrong) return { problem: `${upstream(version)} is ${wrong}` };
+    const { offer, problem } = await ask(dir, pkg.name, version);
+    const failed =
+      problem ?? (await download(dir, pkg.name, version, into, this.#log));
+    if (failed) return { problem: `${upstream(version)}: ${failed}` };
     if (!fs.existsSync(path.join(into, offer.file))) {
       return { problem: `${offer.version}: ${offer.file} did not arrive` };
     }
-    return { source: { ...offer, suite } };
+    return { source: offer };
   }
 }
 
 /**
  * Tries archives and suites in order; resolves to the first source in range.
- * `archives` are objects with a fetch() like Archive's.
+ * `archives` are objects with a has() and a fetch() like Archive's.
  */
 async function fetchFirst(archives, pkg, into, onProblem) {
-  for (const archive of archives) {
-    for (const suite of pkg.suites) {
+  for (const suite of pkg.suites) {
+    for (const archive of archives.filter((one) => one.has(suite))) {
       const { source, problem } = await archive.fetch(pkg, suite, into);
       if (source) return source;
       onProblem(suite, problem);
@@ -217,6 +251,7 @@ module.exports = {
   sourcesText,
   configText,
   parseUris,
+  parseVersions,
   Archive,
   fetchFirst,
   requireApt,

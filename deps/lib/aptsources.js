@@ -136,7 +136,10 @@ function codenameOf(osRelease) {
 const GENERIC_SUITES = ['oldstable', 'stable', 'testing', 'unstable', 'sid'];
 
 function isMainSuite(suite, codename) {
-  const base = suite.replace(/-(updates|backports|proposed-updates)$/, '');
+  const base = suite.replace(
+    /-(updates|backports|proposed-updates|security)$/,
+    '',
+  );
   return base === codename || GENERIC_SUITES.includes(base);
 }
 
@@ -153,7 +156,7 @@ function likeness(uri, options) {
 
 /**
  * The places that may be the Debian archive, most likely first, each once:
- * `[{ uri, options }]`.
+ * `[{ uri, options, security }]`. Security fixes have an archive of their own.
  */
 function findArchives(entries, codename) {
   const found = new Map();
@@ -161,9 +164,11 @@ function findArchives(entries, codename) {
     if (!entry.components.includes('main')) continue;
     if (!entry.suites.some((suite) => isMainSuite(suite, codename))) continue;
     for (const uri of entry.uris) {
-      if (/^cdrom:/.test(uri) || /security/.test(uri)) continue;
+      if (/^cdrom:/.test(uri)) continue;
       const id = uri.replace(/\/+$/, '');
-      if (!found.has(id)) found.set(id, { uri, options: entry.options });
+      const security = /security/.test(uri);
+      if (found.has(id)) continue;
+      found.set(id, { uri, options: entry.options, security });
     }
   }
   return [...found.values()].sort(

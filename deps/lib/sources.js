@@ -65,7 +65,7 @@ function osRelease() {
 function machineArchives(paths, etc = '/etc/apt') {
   requireApt(findProgram);
   const found = findArchives(readSources(etc), codenameOf(osRelease()));
-  if (found.length === 0) {
+  if (!found.some((archive) => !archive.security)) {
     throw new DepsError(
       `no entry for the main Debian archive was found in ${etc}/sources.list and ${etc}/sources.list.d. Add one, or put the release tarballs into a directory and set WRAITH_DEPS_SRC to it.`,
     );
