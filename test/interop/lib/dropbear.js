@@ -15,9 +15,10 @@ async function dropbearKey(lab, name) {
   return { file, line, fingerprint };
 }
 
-// Accepts any host key and writes none down.
+// Accepts any host key and writes none down. Stopping it kills it: it looks
+// for a signal and waits in select() then, so one in between is late.
 function dbclient(lab, server, args, input = 'open') {
-  return lab.spawn(
+  const client = lab.spawn(
     peers.path('dbclient'),
     [
       '-y',
@@ -31,6 +32,8 @@ function dbclient(lab, server, args, input = 'open') {
     ],
     { input, env: { HOME: lab.dir } },
   );
+  client.stopSignal = 'SIGKILL';
+  return client;
 }
 
 // dropbear reads ~/.ssh only; a mount that nobody else sees puts ours there.

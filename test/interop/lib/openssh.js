@@ -32,10 +32,14 @@ function sshArgs(lab, server, { key = server.key, options = [] } = {}) {
   ];
 }
 
-// ssh with the given flags, up to the end of its command line.
+// ssh with the given flags, up to the end of its command line. Stopping it
+// kills it: before OpenSSH 9.6 its main loop looks for a signal first and polls
+// then, so a SIGTERM between the two waits for the next packet (its bug 3531).
 function spawnSsh(lab, server, args, { command = [], input, ...more } = {}) {
   const argv = [...sshArgs(lab, server, more), ...args, server.host];
-  return lab.spawn(peers.path('ssh'), [...argv, ...command], { input });
+  const ssh = lab.spawn(peers.path('ssh'), [...argv, ...command], { input });
+  ssh.stopSignal = 'SIGKILL';
+  return ssh;
 }
 
 // ssh -N: resolves once it is logged in and its forwards are in force.
