@@ -7,13 +7,12 @@ const { Duplex } = require('node:stream');
 const { EVENT, Ref, native, register, unregister } = require('./binding.js');
 const { joinCarrier } = require('./carrier.js');
 const {
-  WraithError,
   abortError,
   errorFromStatus,
   optionError,
   statusOf,
 } = require('./errors.js');
-const { defaultPaths, readSource } = require('./files.js');
+const { defaultPaths } = require('./files.js');
 const { loadKey, loadOrCreateHostKey } = require('./keys.js');
 const {
   check,
@@ -23,6 +22,7 @@ const {
   serveShape,
 } = require('./options.js');
 const { WraithStream } = require('./stream.js');
+const { loadTrust, readTrust, trustError, trustList } = require('./trust.js');
 const { opened } = require('./tunnel.js');
 
 const DEFAULT_LISTEN = 'tcp=[::]:2222';
@@ -54,23 +54,6 @@ function readRule(rule) {
   return [kind === 'allow', rule[kind]];
 }
 
-async function readAuthorizedKeys(source) {
-  const { text, file } = await readSource('authorizedKeys', source);
-  const { status, line } = native.authorizedKeysCheck(text);
-  if (status < 0) throw authorizedKeysError(status, line, file);
-  return text;
-}
-
-function authorizedKeysError(status, line, file) {
-  const error = errorFromStatus(status, { phase: 'options' });
-  const where = `${file ?? 'authorizedKeys'}${line ? `:${line}` : ''}`;
-  error.message = `authorizedKeys: ${where}: ${error.message}`;
-  error.option = 'authorizedKeys';
-  if (file) error.file = file;
-  if (line) error.line = line;
-  return error;
-}
-
 function parseListen(text) {
   const match = /^(?:([a-z0-9]+)=)?(.*)$/s.exec(text);
   const [, transport = 'tcp', address] = match;
@@ -97,10 +80,12 @@ class WraithServer extends EventEmitter {
   #resolveClosed;
   #closing = false;
   #reloading = Promise.resolve();
+  #trust; // the texts in force, for reloads that bring only some of them
 
-  constructor(id, { authorize, log }, hostKey) {
+  constructor(id, { authorize, log }, hostKey, trust) {
     super();
     this.#id = id;
+    this.#trust = trust;
     this.#authorize = authorize;
     this.#log = log;
     this.addresses = [];
@@ -239,9 +224,9 @@ class WraithServer extends EventEmitter {
     joinCarrier(stream, inner);
   }
 
-  /** Puts new keys and rules in force, both or neither. */
+  /** Puts new keys and rules in force, all of them or none. */
   async reload(options) {
-    const { authorizedKeys, policy } = readOptions(options, {
+    const { policy, ...given } = readOptions(options, {
       authorizedKeys: serveShape.authorizedKeys,
       policy: serveShape.policy,
       certAuthority: serveShape.certAuthority,
@@ -250,29 +235,33 @@ class WraithServer extends EventEmitter {
       tlsKey: serveShape.tlsKey,
     });
     const rules = policy && readRules({ policy });
-    const keys = authorizedKeys && readAuthorizedKeys(authorizedKeys);
+    const texts = readTrust(given);
     // In the order asked for: an older list of keys must not come last.
-    const turn = Promise.allSettled([this.#reloading, keys]).then(async () =>
-      this.#reload(await keys, rules),
+    const turn = Promise.allSettled([this.#reloading, texts]).then(async () =>
+      this.#reload(await texts, rules),
     );
     this.#reloading = turn.catch(() => {}); // whoever asked hears of it
     return turn;
   }
 
-  #reload(keys, rules) {
+  #reload(texts, rules) {
     this.#mustBeOpen();
-    const result = native.serverReload(this.#id, {
-      authorizedKeys: keys,
-      rules,
-    });
-    if (typeof result !== 'number') {
-      throw authorizedKeysError(result.status, result.line);
-    }
+    const changed = Object.keys(texts).length > 0;
+    const all = { ...this.#trust, ...texts };
+    const trust = changed ? trustList(all) : undefined;
+    const result = native.serverReload(this.#id, { trust, rules });
+    if (typeof result !== 'number') throw trustError(result, trust);
     if (result < 0) throw errorFromStatus(result);
+    this.#trust = all;
   }
 
   sessions() {
-    return this.#id === 0 ? [] : native.serverSessions(this.#id);
+    if (this.#id === 0) return [];
+    return native
+      .serverSessions(this.#id)
+      .map(({ certificate, ...rest }) =>
+        certificate ? { ...rest, certificate: JSON.parse(certificate) } : rest,
+      );
   }
 
   stats() {
@@ -320,26 +309,10 @@ async function loadHostKey({ hostKey, passphrase }) {
   return loadKey('hostKey', hostKey, passphrase);
 }
 
-async function loadAuthorizedKeys({ authorizedKeys }) {
-  const source = authorizedKeys ?? defaultPaths.authorizedKeys();
-  try {
-    return await readAuthorizedKeys(source);
-  } catch (error) {
-    if (authorizedKeys !== undefined || error.cause?.code !== 'ENOENT') {
-      throw error;
-    }
-    throw new WraithError(
-      'ERR_WRAITH_NO_KEYS',
-      `nobody could log in: no authorizedKeys given, and no ${source}`,
-      { phase: 'options' },
-    );
-  }
-}
-
-function nativeOptions(o, key, authorizedKeys, rules) {
+function nativeOptions(o, key, trust, rules) {
   return {
     hostKey: key.id,
-    authorizedKeys,
+    trust,
     rules,
     forwarding: o.forwarding ?? true,
     gatewayPorts: o.gatewayPorts ?? false,
@@ -356,12 +329,13 @@ function nativeOptions(o, key, authorizedKeys, rules) {
   };
 }
 
-function newServer(o, key, authorizedKeys, rules) {
+function newServer(o, key, texts, rules) {
+  const trust = trustList(texts);
   try {
-    const id = native.serverNew(nativeOptions(o, key, authorizedKeys, rules));
-    if (typeof id !== 'number') throw authorizedKeysError(id.status, id.line);
+    const id = native.serverNew(nativeOptions(o, key, trust, rules));
+    if (typeof id !== 'number') throw trustError(id, trust);
     if (id < 0) throw errorFromStatus(id);
-    return new WraithServer(id, o, key);
+    return new WraithServer(id, o, key, texts);
   } finally {
     native.keyFree(key.id); // the server has a reference of its own
   }
@@ -374,9 +348,9 @@ async function serve(options) {
   if (o.signal?.aborted) throw abortError(o.signal);
   const listen = (o.listen ?? [DEFAULT_LISTEN]).map(parseListen);
   const rules = readRules(o);
-  const authorizedKeys = await loadAuthorizedKeys(o);
+  const texts = await loadTrust(o);
   const key = await loadHostKey(o);
-  const server = newServer(o, key, authorizedKeys, rules);
+  const server = newServer(o, key, texts, rules);
   try {
     if (o.signal?.aborted) throw abortError(o.signal);
     for (const address of listen) server._listen(address);

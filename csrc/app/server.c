@@ -115,6 +115,7 @@ static void server_free(wr_server *s) {
   }
   wr_map_free(s->by_id);
   wr_map_free(s->by_peer);
+  wr_trust_unref(s->trust);
   wr_key_unref(s->opts.host_key);
   wr_free(&s->ctx->mem, s);
 }
@@ -125,7 +126,6 @@ static void on_finish(wr_task *task) {
       !wr_list_empty(&s->sessions)) {
     return;
   }
-  wr_authkeys_free(s->keys);
   wr_policy_free(s->policy);
   s->opts.handler->on_close(s);
   server_free(s);
@@ -239,8 +239,8 @@ static void fill_in_defaults(wr_server_opts *o, const wr_ctx *ctx) {
   }
 }
 
-static const wr_policy *policy_in_force(void *data) {
-  return ((const wr_server *)data)->policy;
+static wr_access access_in_force(void *session) {
+  return wr__auth_access(session);
 }
 
 static int make_parts(wr_server *s) {
@@ -252,8 +252,7 @@ static int make_parts(wr_server *s) {
   }
   wr_remotes_opts opts = {.gateway_ports = s->opts.gateway_ports,
                           .forwarding = s->opts.forwarding,
-                          .policy = policy_in_force,
-                          .data = s};
+                          .access = access_in_force};
   return wr_remotes_new(ctx, &opts, &s->remotes);
 }
 
@@ -270,7 +269,7 @@ int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts, wr_server **out) {
   fill_in_defaults(&s->opts, ctx);
   s->opts.host_key = wr_key_ref(opts->host_key);
   s->state = SERVER_OPEN;
-  s->keys = opts->authorized_keys;
+  s->trust = wr_trust_ref(opts->trust);
   s->policy = opts->policy;
   wr_list_init(&s->listeners);
   wr_list_init(&s->sessions);
@@ -292,53 +291,39 @@ int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts, wr_server **out) {
 
 /* RELOAD */
 
-/* Whoever has logged in, or is about to, with a key that is no longer there
-   goes. Keys that are not proved yet are judged when they are. */
-static void recheck_keys(wr_server *s) {
-  wr_list_each(it, &s->sessions) {
-    server_session *ss = wr__session_of(it);
-    wr_slice blob = {ss->blob, ss->blob_len};
-    if (ss->ssh != NULL && !ss->ending && ss->logged_in &&
-        !wr_authkeys_has(s->keys, blob)) {
-      wr__log_ended(ss, "key-removed");
-      wr__session_end(ss, WR_DISCONNECT_NO_AUTH,
-                      "the key is no longer authorized");
-    }
+/* The labels of control channels: "port/name" for one that the client opened, a
+   name that it accepts for one that was opened to it. */
+static bool control_may_stay(void *data, const char *label) {
+  wr_access a = wr__auth_access(data);
+  const char *slash = strchr(label, '/');
+  uint64_t port;
+  if (slash == NULL) {
+    return wr_access_listen_reserved(&a, label);
+  }
+  return wr_parse_uint(label, (size_t)(slash - label), UINT16_MAX, &port) ==
+             0 &&
+         wr_access_reserved(&a, slash + 1, (uint16_t)port);
+}
+
+static void recheck_session(server_session *ss) {
+  wr__auth_recheck(ss);
+  wr_target_recheck(&ss->targets);
+  if (ss->ssh != NULL) {
+    wr_ssh_review(ss->ssh, control_may_stay, ss);
   }
 }
 
-/* Labels are names of control channels, as they were asked for. */
-static bool control_may_stay(void *data, const char *label) {
-  const wr_server *s = data;
-  char name[WR_HOST_MAX + 1];
-  return wr_reserved_name(label, name) && wr_policy_reserved(s->policy, name);
-}
-
-static void recheck_policy(wr_server *s) {
+/* Keys that are not proved yet are judged when they are. */
+void wr_server_reload(wr_server *s, wr_trust *trust, wr_policy *policy) {
+  wr_trust *old_trust = trust != NULL ? s->trust : NULL;
+  wr_policy *old_policy = policy != NULL ? s->policy : NULL;
+  s->trust = trust != NULL ? wr_trust_ref(trust) : s->trust;
+  s->policy = policy != NULL ? policy : s->policy;
+  wr__log_reload(s, trust != NULL, policy != NULL);
   wr_list_each(it, &s->sessions) {
-    server_session *ss = wr__session_of(it);
-    wr_target_recheck(&ss->targets);
-    if (ss->ssh != NULL) {
-      wr_ssh_review(ss->ssh, control_may_stay, s);
-    }
+    recheck_session(wr__session_of(it));
   }
   wr_remotes_recheck(s->remotes);
-}
-
-void wr_server_reload(wr_server *s, wr_authkeys *keys, wr_policy *policy) {
-  wr_authkeys *old_keys = keys != NULL ? s->keys : NULL;
-  wr_policy *old_policy = policy != NULL ? s->policy : NULL;
-  s->keys = keys != NULL ? keys : s->keys;
-  s->policy = policy != NULL ? policy : s->policy;
-  wr__log_reload(s, keys != NULL, policy != NULL);
-  if (keys != NULL) {
-    recheck_keys(s);
-  }
-  if (policy != NULL) {
-    recheck_policy(s);
-  }
-  wr_authkeys_free(old_keys);
-  if (old_policy != NULL) {
-    wr_policy_free(old_policy);
-  }
+  wr_trust_unref(old_trust);
+  wr_policy_free(old_policy);
 }

@@ -4,8 +4,8 @@
 #include "proxy/policy.h"
 #include "proxy/remote.h"
 #include "proxy/target.h"
-#include "ssh/authkeys.h"
 #include "ssh/session.h"
+#include "ssh/trust.h"
 
 /* The server: listeners, sessions, limits, policy, log. */
 typedef struct wr_server wr_server;
@@ -14,13 +14,14 @@ typedef struct wr_server_identity {
   uint32_t session_id;
   const char *user;           /* untrusted */
   const char *fingerprint;    /* of the key that was proved */
+  const wr_cert *cert;        /* that was accepted for it; NULL: a plain key */
   const char *remote_address; /* without port; "" where there is none */
   const char *transport;
 } wr_server_identity;
 
 typedef struct wr_server_handler {
-  /* A key that stands in authorized_keys has been proved, and opts.authorize is
-     set: answer with wr_server_authorize(), now or later. */
+  /* A key that may log in has been proved, and opts.authorize is set: answer with
+     wr_server_authorize(), now or later. */
   void (*on_authorize)(wr_server *s, const wr_server_identity *identity);
   /* A channel to a reserved name (lower case): the callee owns the link. false:
      nobody listens, the channel is refused. Called before the channel is
@@ -34,11 +35,11 @@ typedef struct wr_server_handler {
 typedef struct wr_server_opts {
   const wr_server_handler *handler;
   void *user;
-  wr_log log;                   /* copied; where this server's records go */
-  wr_key *host_key;             /* referenced */
-  wr_authkeys *authorized_keys; /* taken on success */
-  wr_policy *policy;            /* taken on success */
-  bool forwarding;              /* false: control channels only */
+  wr_log log;        /* copied; where this server's records go */
+  wr_key *host_key;  /* referenced */
+  wr_trust *trust;   /* who may log in; referenced */
+  wr_policy *policy; /* taken on success */
+  bool forwarding;   /* false: control channels only */
   bool gateway_ports;
   bool authorize;                  /* ask on_authorize */
   uint64_t login_grace_ms;         /* 0: 30 s */
@@ -78,19 +79,21 @@ void wr_server_close(wr_server *s, uint64_t drain_ms);
 WR_NODISCARD int wr_server_open(wr_server *s, uint32_t session_id,
                                 const char *name, wr_opening_cb cb, void *user,
                                 wr_opening **out);
-/* Puts new ones in force (either may be NULL: unchanged); both are taken. What
-   is under way is judged again: a session whose key no longer stands there
-   ends, a dial, connection or listener that is no longer allowed ends. Open
-   channels to reserved names stay: they are the application's. */
-void wr_server_reload(wr_server *s, wr_authkeys *keys, wr_policy *policy);
+/* Puts new ones in force (either may be NULL: unchanged); trust is referenced,
+   policy taken. What is under way is judged again, before it returns: a session
+   whose key, certificate or address may no longer log in ends, and so does each
+   dial, connection, control channel and listener that is no longer allowed. */
+void wr_server_reload(wr_server *s, wr_trust *trust, wr_policy *policy);
 
 typedef struct wr_server_session_info {
   uint32_t session_id;
   char user[256];
-  char fingerprint[WR_FINGERPRINT_MAX];
+  char fingerprint[WR_FINGERPRINT_MAX]; /* of a certificate: of its key */
   char remote_address[WR_ADDR_TEXT_MAX];
   const char *transport;
   bool authenticated;
+  bool is_cert;
+  wr_cert cert; /* if is_cert; borrows from the session, valid in this turn */
   uint64_t since_ms; /* duration so far */
   uint32_t channels;
   uint64_t bytes_in, bytes_out;

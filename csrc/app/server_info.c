@@ -67,6 +67,8 @@ static void fill_in(const server_session *ss, wr_server_session_info *info) {
     snprintf(info->user, sizeof(info->user), "%s", ss->user);
     snprintf(info->fingerprint, sizeof(info->fingerprint), "%s",
              ss->fingerprint);
+    info->is_cert = wr_cert_type(wr_blob_type(ssh.key_blob)) &&
+                    wr_cert_parse(ssh.key_blob, &info->cert) == 0;
   }
 }
 

@@ -11,11 +11,9 @@
      server.c          life cycle, listeners, reload, drain
      server_info.c     what it says of itself, calls for one session
      server_session.c  one SSH session: life cycle and channels
-     server_auth.c     who may log in
+     server_auth.c     who may log in, and for how long
      server_limits.c   how many may come
      server_log.c      the records (docs/log.md) */
-
-#define AUTH_BLOB_MAX ((size_t)64) /* an Ed25519 key blob has 51 bytes */
 
 typedef enum server_state {
   SERVER_OPEN = 1,
@@ -28,7 +26,7 @@ struct wr_server {
   wr_server_opts opts; /* with the defaults filled in */
   wr_obj obj;
   server_state state;
-  wr_authkeys *keys;
+  wr_trust *trust;
   wr_policy *policy;
   wr_remotes *remotes;
   wr_window_budget budget;
@@ -75,11 +73,18 @@ typedef struct server_session {
   /* The key that was offered last and not judged to the end, or that logged
      in. */
   char user[256];
-  char fingerprint[WR_FINGERPRINT_MAX];
-  uint8_t blob[AUTH_BLOB_MAX];
-  size_t blob_len;
+  char fingerprint[WR_FINGERPRINT_MAX]; /* of the plain key, for the log */
+  char offered[WR_FINGERPRINT_MAX];     /* of the whole blob */
+  uint8_t sk_flags;                     /* of its proof */
   bool unproved;     /* a known key was offered; its proof is awaited */
   uint32_t attempts; /* refused ones */
+
+  /* What the login allows, judged anew by each reload. */
+  wr_trust *trust;        /* that line points into; NULL before the login */
+  const wr_keyline *line; /* of the key, or of the certificate's authority */
+  bool no_forwarding;
+  uint64_t expires_s; /* since 1970; WR_TRUST_NEVER */
+  wr_timer expiry;
 
   wr_target_owner targets;
   wr_remote_session *remote; /* once it is up */
@@ -107,6 +112,16 @@ void wr__server_gone(wr_server *s);
 void wr__auth_offered(server_session *ss, const wr_auth_offer *offer);
 void wr__auth_ignored(server_session *ss, const char *user, const char *reason);
 void wr__auth_authorized(server_session *ss, bool accepted);
+/* Judges a session that has logged in by what is in force now; it ends if it may
+   no longer be there. */
+void wr__auth_recheck(server_session *ss);
+/* The plain key of what was offered last, or logged in; cert is room for it, and
+   the blob of the session is borrowed. */
+wr_slice wr__auth_plain_key(const server_session *ss, wr_cert *cert);
+/* What it may reach now. */
+wr_access wr__auth_access(const server_session *ss);
+/* Gives back what it holds. */
+void wr__auth_drop(server_session *ss);
 /* The session is over: records what is left to record. */
 void wr__auth_over(server_session *ss);
 
@@ -124,11 +139,13 @@ void wr__limits_leave(server_session *ss);
 void wr__log_listening(const wr_server *s, const struct sockaddr *sa,
                        const char *transport);
 void wr__log_stopping(const wr_server *s);
-void wr__log_reload(const wr_server *s, bool keys, bool policy);
+void wr__log_reload(const wr_server *s, bool trust, bool policy);
 void wr__log_opened(const server_session *ss);
-/* fingerprint "": it is not known. reason NULL: accepted. */
+/* fingerprint "": it is not known. cert NULL: a plain key, or one that is not
+   trusted. reason NULL: accepted. */
 void wr__log_attempt(const server_session *ss, const char *user,
-                     const char *fingerprint, const char *reason);
+                     const char *fingerprint, const wr_cert *cert,
+                     const char *reason);
 void wr__log_auth_failed(const server_session *ss);
 void wr__log_ended(const server_session *ss, const char *reason);
 void wr__log_closed(const server_session *ss);

@@ -37,8 +37,8 @@ void wr__log_stopping(const wr_server *s) {
   put(s, WR_LOG_INFO, "server stopping", f, WR_COUNTOF(f));
 }
 
-void wr__log_reload(const wr_server *s, bool keys, bool policy) {
-  wr_log_field f[] = {wr_log_str("keys", keys ? "new" : "kept"),
+void wr__log_reload(const wr_server *s, bool trust, bool policy) {
+  wr_log_field f[] = {wr_log_str("keys", trust ? "new" : "kept"),
                       wr_log_str("policy", policy ? "new" : "kept")};
   put(s, WR_LOG_INFO, "reload", f, WR_COUNTOF(f));
 }
@@ -50,8 +50,11 @@ void wr__log_opened(const server_session *ss) {
 }
 
 void wr__log_attempt(const server_session *ss, const char *user,
-                     const char *fingerprint, const char *reason) {
-  wr_log_field f[6];
+                     const char *fingerprint, const wr_cert *cert,
+                     const char *reason) {
+  char authority[WR_FINGERPRINT_MAX];
+  char serial[24];
+  wr_log_field f[9];
   size_t n = 0;
   f[n++] = remote_addr(ss->address);
   f[n++] = wr_log_str("user", user);
@@ -61,6 +64,13 @@ void wr__log_attempt(const server_session *ss, const char *user,
     f[n++] = wr_log_str("reason", reason);
   }
   f[n++] = session_id(ss);
+  if (cert != NULL) {
+    wr_blob_fingerprint(cert->authority, authority);
+    snprintf(serial, sizeof(serial), "%" PRIu64, cert->serial);
+    f[n++] = wr_log_str("authority", authority);
+    f[n++] = wr_log_str("cert_serial", serial);
+    f[n++] = wr_log_bytes("cert_id", cert->key_id.data, cert->key_id.len);
+  }
   put(ss->server, WR_LOG_INFO, "auth attempt", f, n);
 }
 

@@ -14,8 +14,8 @@ static wr_server *server_of(wr_ssh *ssh, server_session **ss) {
 
 /* CHANNELS */
 
-static const wr_policy *policy_in_force(wr_target_owner *owner) {
-  return wr_container_of(owner, server_session, targets)->server->policy;
+static wr_access access_in_force(wr_target_owner *owner) {
+  return wr__auth_access(wr_container_of(owner, server_session, targets));
 }
 
 static void on_target_end(wr_target_owner *owner, wr_target_conn *conn) {
@@ -36,7 +36,10 @@ static void refuse(server_session *ss, wr_open *open, int err) {
 static void open_control(server_session *ss, wr_open *open, const char *name) {
   wr_server *s = ss->server;
   const wr_server_handler *h = s->opts.handler;
-  if (!wr_policy_reserved(s->policy, name)) {
+  wr_access a = wr__auth_access(ss);
+  uint16_t port = wr_open_target(open)->port;
+  char label[WR_HOST_MAX + 8];
+  if (!wr_access_reserved(&a, name, port)) {
     refuse(ss, open, WR_ECHANNEL_DENIED);
     return;
   }
@@ -44,7 +47,8 @@ static void open_control(server_session *ss, wr_open *open, const char *name) {
     refuse(ss, open, WR_ECHANNEL_UNKNOWN);
     return;
   }
-  wr_link *link = wr_open_accept_labelled(open);
+  snprintf(label, sizeof(label), "%u/%s", (unsigned)port, name);
+  wr_link *link = wr_open_accept_labelled(open, label);
   if (link == NULL) {
     return; /* it has been refused */
   }
@@ -115,14 +119,15 @@ static void on_auth_ignored(wr_ssh *ssh, const char *user, const char *reason) {
 
 static void on_ready(wr_ssh *ssh) {
   server_session *ss;
+  wr_cert cert;
   wr_server *s = server_of(ssh, &ss);
   if (ss->ending) {
     return;
   }
   ss->state = SESSION_UP;
   wr__limits_logged_in(ss);
-  wr_slice blob = {ss->blob, ss->blob_len};
-  if (wr_remote_session_new(s->remotes, ssh, blob, &ss->remote) != 0) {
+  wr_slice key = wr__auth_plain_key(ss, &cert);
+  if (wr_remote_session_new(s->remotes, ssh, key, ss, &ss->remote) != 0) {
     ss->remote = NULL;
     wr__session_abort(ss);
     return;
@@ -173,8 +178,14 @@ static const wr_ssh_handler ssh_handler = {.on_auth = on_auth,
                                                on_request_canceled,
                                            .on_close = on_close};
 
+/* Its time may be over, or the clock says something else by now. */
+static void on_expiry(wr_timer *timer) {
+  wr__auth_recheck(wr_container_of(timer, server_session, expiry));
+}
+
 static void session_free(server_session *ss) {
   wr_list_remove(&ss->node);
+  wr__auth_drop(ss);
   wr_task_cancel(&ss->ended);
   wr_free(&ss->server->ctx->mem, ss);
 }
@@ -208,11 +219,12 @@ static server_session *session_new(wr_server *s, const char *address,
   ss->since_ms = wr_ctx_now(s->ctx);
   ss->transport = transport;
   snprintf(ss->address, sizeof(ss->address), "%s", address);
-  ss->targets.policy = policy_in_force;
+  ss->targets.access = access_in_force;
   ss->targets.dial_timeout_ms = s->opts.dial_timeout_ms;
   ss->targets.on_end = on_target_end;
   wr_list_init(&ss->targets.conns);
   wr_task_init(&ss->ended, on_ended);
+  wr_timer_init(&ss->expiry, s->ctx, on_expiry);
   wr_list_push(&s->sessions, &ss->node);
   return ss;
 }

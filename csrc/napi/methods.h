@@ -21,7 +21,8 @@
   XX(keyExport, wrn_key_export)                                                \
   XX(keyFree, wrn_key_free)                                                    \
   XX(publicKey, wrn_public_key)                                                \
-  XX(authorizedKeysCheck, wrn_authorized_keys_check)                           \
+  XX(trustCheck, wrn_trust_check)                                              \
+  XX(policyExplain, wrn_policy_explain)                                        \
   XX(knownHosts, wrn_known_hosts)                                              \
   XX(knownHostsLine, wrn_known_hosts_line)                                     \
   XX(knownHostsTypes, wrn_known_hosts_types)                                   \

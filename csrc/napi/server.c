@@ -6,8 +6,7 @@
 #include "napi/keys.h"
 #include "napi/methods.h"
 #include "napi/stream.h"
-
-#define RULES_MAX 4096
+#include "napi/trust.h"
 
 typedef struct wrn_server {
   wrn_object o;
@@ -20,12 +19,27 @@ static const wrn_class server_class = {sizeof(wrn_server), NULL};
 
 /* EVENTS */
 
-/* What is known of a session, in the words of `authorize` and 'connection'. */
+static wr_slice as_slice(const wr_buf *buf) {
+  return (wr_slice){buf->data, buf->len};
+}
+
+/* What is known of a session, in the words of `authorize` and 'connection'.
+   cert may be NULL. */
 static void put_identity(wrn_json *json, const char *user,
-                         const char *fingerprint, const char *address,
-                         const char *transport) {
+                         const char *fingerprint, const wr_cert *cert,
+                         const char *address, const char *transport) {
+  wrn_json certificate;
   wrn_json_str(json, "user", user);
   wrn_json_str(json, "fingerprint", fingerprint);
+  if (cert != NULL) {
+    wrn_cert_json(&certificate, json->buf.mem, cert);
+    int err = wrn_json_end(&certificate);
+    if (err == 0) {
+      wrn_json_raw(json, "certificate", as_slice(&certificate.buf));
+    }
+    json->err = json->err != 0 ? json->err : err;
+    wrn_json_free(&certificate);
+  }
   wrn_json_str(json, "remoteAddress", address);
   wrn_json_str(json, "transport", transport);
 }
@@ -35,8 +49,8 @@ static void on_authorize(wr_server *server, const wr_server_identity *who) {
   wrn_json json;
   wrn_json_begin(&json, &s->o.env->ctx.mem);
   wrn_json_num(&json, "session", who->session_id);
-  put_identity(&json, who->user, who->fingerprint, who->remote_address,
-               who->transport);
+  put_identity(&json, who->user, who->fingerprint, who->cert,
+               who->remote_address, who->transport);
   wrn_post_json(s->o.env, WRN_EV_AUTHORIZE, s->o.id, &json);
 }
 
@@ -60,7 +74,8 @@ static bool on_control(wr_server *server, uint32_t session_id, const char *name,
   wrn_json_num(&json, "stream", wrn_stream_id(stream));
   wrn_json_num(&json, "session", session_id);
   wrn_json_str(&json, "name", name);
-  put_identity(&json, info.user, info.fingerprint, info.remote_address,
+  put_identity(&json, info.user, info.fingerprint,
+               info.is_cert ? &info.cert : NULL, info.remote_address,
                info.transport);
   wrn_post_json(s->o.env, WRN_EV_CONTROL, s->o.id, &json);
   return true;
@@ -96,56 +111,6 @@ static void on_log(const wr_log_record *record, void *data) {
   wrn_post_json(s->o.env, WRN_EV_LOG, s->o.id, &json);
 }
 
-/* KEYS AND RULES */
-
-/* [[allowed, text], …]; NULL if absent or after an error. */
-static wr_policy *read_rules(wrn_call *c, napi_value array) {
-  const char *why = "";
-  if (wrn_is_absent(c, array) || c->err != 0) {
-    return NULL;
-  }
-  uint32_t n = wrn_array(c, array, RULES_MAX);
-  wr_policy *policy = wr_policy_new(&c->env->ctx.mem);
-  if (policy == NULL) {
-    wrn_fail(c, WR_ENOMEM);
-  }
-  for (uint32_t i = 0; i < n && c->err == 0; i++) {
-    napi_value rule = wrn_element(c, array, i);
-    bool allowed = wrn_bool(c, wrn_element(c, rule, 0));
-    const char *text = wrn_need_str(c, wrn_element(c, rule, 1));
-    if (c->err == 0) {
-      wrn_fail(c, wr_policy_add(policy, allowed, text, &why));
-    }
-  }
-  if (c->err != 0) {
-    wr_policy_free(policy);
-    return NULL;
-  }
-  return policy;
-}
-
-/* NULL if absent or after an error; then *line may say where. */
-static wr_authkeys *read_keys(wrn_call *c, napi_value v, size_t *line) {
-  wr_authkeys *keys = NULL;
-  wr_slice text = wrn_text(c, v);
-  if (c->err != 0 || text.data == NULL) {
-    return NULL;
-  }
-  wr_ctx *ctx = &c->env->ctx;
-  wrn_fail(c,
-           wr_authkeys_parse(&ctx->mem, wr_ctx_rand64(ctx),
-                             (const char *)text.data, text.len, &keys, line));
-  return c->err != 0 ? NULL : keys;
-}
-
-/* What is wrong with keys or rules: an object, as the contract has it. */
-static int64_t give_status(wrn_call *c, size_t line) {
-  int status = c->err;
-  c->err = 0;
-  (void)wrn_status_line(c, status, line);
-  return 0;
-}
-
 /* THE SERVER */
 
 static void read_options(wrn_call *c, napi_value o, wr_server_opts *opts) {
@@ -172,7 +137,7 @@ static void set_log(wrn_call *c, wr_server_opts *opts, uint32_t level,
   opts->log.cb = level == 0 ? NULL : on_log;
 }
 
-/* opts holds keys and policy, which it takes if it works out. */
+/* opts holds the policy, which it takes if it works out. */
 static int64_t start_server(wrn_call *c, wr_server_opts *opts,
                             uint32_t log_level) {
   wrn_server *s = wrn_object_new(c->env, &server_class);
@@ -198,32 +163,32 @@ static int64_t new_server(wrn_call *c, wr_server_opts *opts, uint32_t key_id,
   }
   int64_t id = c->err != 0 ? c->err : start_server(c, opts, log_level);
   if (id < 0) {
-    wr_authkeys_free(opts->authorized_keys);
     wr_policy_free(opts->policy);
   }
+  wr_trust_unref(opts->trust); /* the server has a reference of its own */
   return id;
 }
 
 int64_t wrn_server_new(wrn_call *c) {
   napi_value o = c->argv[0];
   wr_server_opts opts = {0};
-  size_t line = 0;
+  wrn_trust_error error;
   uint32_t key_id = wrn_u32(c, wrn_prop(c, o, "hostKey"));
   uint32_t level =
       (uint32_t)wrn_uint(c, wrn_prop(c, o, "logLevel"), WR_LOG_DEBUG);
   read_options(c, o, &opts);
   napi_value rules = wrn_prop(c, o, "rules");
-  napi_value keys = wrn_prop(c, o, "authorizedKeys");
-  wrn_need(c, keys);
+  napi_value trust = wrn_prop(c, o, "trust");
+  wrn_need(c, trust);
   wrn_need(c, rules);
   if (c->err != 0) {
     return c->err;
   }
-  opts.policy = read_rules(c, rules);
-  opts.authorized_keys = read_keys(c, keys, &line);
+  opts.policy = wrn_rules_read(c, rules);
+  opts.trust = wrn_trust_read(c, trust, &error);
   if (c->err != 0) {
     wr_policy_free(opts.policy);
-    return give_status(c, line);
+    return wrn_trust_status(c, &error);
   }
   return new_server(c, &opts, key_id, level);
 }
@@ -317,26 +282,37 @@ int64_t wrn_server_open(wrn_call *c) {
 }
 
 int64_t wrn_server_reload(wrn_call *c) {
-  size_t line = 0;
+  wrn_trust_error error;
   napi_value new_rules = wrn_prop(c, c->argv[1], "rules");
-  napi_value new_keys = wrn_prop(c, c->argv[1], "authorizedKeys");
+  napi_value new_trust = wrn_prop(c, c->argv[1], "trust");
   if (c->err != 0) {
     return c->err;
   }
-  wr_policy *policy = read_rules(c, new_rules);
-  wr_authkeys *keys = read_keys(c, new_keys, &line);
+  wr_policy *policy = wrn_rules_read(c, new_rules);
+  wr_trust *trust = wrn_trust_read(c, new_trust, &error);
   if (c->err != 0) {
     wr_policy_free(policy);
-    return give_status(c, line);
+    return wrn_trust_status(c, &error);
   }
   wr_server *s = this_server(c);
-  if (s == NULL) {
+  if (s != NULL) {
+    wr_server_reload(s, trust, policy);
+  } else {
     wr_policy_free(policy);
-    wr_authkeys_free(keys);
-    return c->err;
   }
-  wr_server_reload(s, keys, policy);
-  return 0;
+  wr_trust_unref(trust);
+  return c->err;
+}
+
+/* As text, which JavaScript parses. */
+static void put_certificate(wrn_call *c, napi_value out, const wr_cert *cert) {
+  wrn_json json;
+  wrn_cert_json(&json, &c->env->ctx.mem, cert);
+  wrn_fail(c, wrn_json_end(&json));
+  if (c->err == 0) {
+    wrn_put_slice(c, out, "certificate", as_slice(&json.buf));
+  }
+  wrn_json_free(&json);
 }
 
 static napi_value session_value(wrn_call *c,
@@ -345,6 +321,9 @@ static napi_value session_value(wrn_call *c,
   wrn_put_num(c, out, "sessionId", info->session_id);
   wrn_put_str(c, out, "user", info->user);
   wrn_put_str(c, out, "keyFingerprint", info->fingerprint);
+  if (info->is_cert) {
+    put_certificate(c, out, &info->cert);
+  }
   wrn_put_str(c, out, "remoteAddress", info->remote_address);
   wrn_put_str(c, out, "transport", info->transport);
   wrn_put_bool(c, out, "authenticated", info->authenticated);

@@ -3,29 +3,9 @@
 #include "napi/keys.h"
 #include "napi/methods.h"
 #include "proxy/policy.h"
-#include "ssh/authkeys.h"
 #include "ssh/known_hosts.h"
 
 /* Methods that read a text and answer at once. */
-
-int64_t wrn_authorized_keys_check(wrn_call *c) {
-  wr_slice text = wrn_need_text(c, c->argv[0]);
-  wr_authkeys *keys = NULL;
-  size_t line = 0;
-  size_t count = 0;
-  if (c->err != 0) {
-    return c->err;
-  }
-  int err = wr_authkeys_parse(&c->env->ctx.mem, wr_ctx_rand64(&c->env->ctx),
-                              (const char *)text.data, text.len, &keys, &line);
-  if (err == 0) {
-    count = wr_authkeys_count(keys);
-    wr_authkeys_free(keys);
-  }
-  (void)wrn_status_line(c, err, line);
-  wrn_put_num(c, c->result, "count", (double)count);
-  return 0;
-}
 
 int64_t wrn_known_hosts(wrn_call *c) {
   wr_slice text = wrn_need_text(c, c->argv[0]);

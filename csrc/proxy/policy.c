@@ -172,73 +172,77 @@ static bool read_subject(const wr_policy *p, const char *host, uint16_t port,
   return true;
 }
 
-static bool decide(const wr_policy *p, const subject *s) {
-  for (size_t i = 0; i < p->n_rules; i++) {
-    if (tcp_matches(&p->rules[i], s)) {
-      return p->rules[i].allow;
-    }
-  }
-  return !p->any_allow;
+static wr_ruling by_rule(const wr_policy *p, size_t i) {
+  return (wr_ruling){p->rules[i].allow ? WR_ALLOW : WR_DENY, i};
 }
 
-wr_verdict wr_policy_host(const wr_policy *p, const char *host, uint16_t port) {
+static wr_ruling by_default(bool allow) {
+  return (wr_ruling){allow ? WR_ALLOW : WR_DENY, WR_NO_RULE};
+}
+
+static wr_ruling decide(const wr_policy *p, const subject *s) {
+  for (size_t i = 0; i < p->n_rules; i++) {
+    if (tcp_matches(&p->rules[i], s)) {
+      return by_rule(p, i);
+    }
+  }
+  return by_default(!p->any_allow);
+}
+
+wr_ruling wr_policy_rule_host(const wr_policy *p, const char *host,
+                              uint16_t port) {
   char name[WR_HOST_MAX + 1];
   wr_ip ip;
   subject s;
   if (!read_subject(p, host, port, name, &ip, &s)) {
-    return WR_DENY;
+    return by_default(false);
   }
   for (size_t i = 0; s.name != NULL && i < p->n_rules; i++) {
     const wr_rule *r = &p->rules[i];
     if (is_address_rule(r) && port_matches(r, port)) {
-      return WR_CHECK_ADDRESSES;
+      return (wr_ruling){WR_CHECK_ADDRESSES, i};
     }
     if (tcp_matches(r, &s)) {
-      return r->allow ? WR_ALLOW : WR_DENY;
+      return by_rule(p, i);
     }
   }
-  return decide(p, &s) ? WR_ALLOW : WR_DENY;
+  return decide(p, &s);
 }
 
-bool wr_policy_address(const wr_policy *p, const char *host, uint16_t port,
-                       const wr_ip *ip) {
+wr_ruling wr_policy_rule_address(const wr_policy *p, const char *host,
+                                 uint16_t port, const wr_ip *ip) {
   char name[WR_HOST_MAX + 1];
   wr_ip literal;
   subject s;
   if (!read_subject(p, host, port, name, &literal, &s)) {
-    return false;
+    return by_default(false);
   }
   s.ip = ip;
   s.plain = plain_ip(ip);
   return decide(p, &s);
 }
 
-static bool glob_rule(const wr_policy *p, wr_rule_kind kind, const char *text,
-                      bool otherwise) {
+static wr_ruling glob_rule(const wr_policy *p, wr_rule_kind kind,
+                           const char *text, bool otherwise) {
   for (size_t i = 0; i < p->n_rules; i++) {
     const wr_rule *r = &p->rules[i];
-    if (r->kind == kind && wr__rule_glob(r->text, text)) {
-      return r->allow;
-    }
     /* "*" stands for every target but sockets, which must be named. */
-    if (kind == WR_RULE_RESERVED && r->kind == WR_RULE_ANY && !r->has_port) {
-      return r->allow;
+    bool any =
+        kind == WR_RULE_RESERVED && r->kind == WR_RULE_ANY && !r->has_port;
+    if (any || (r->kind == kind && wr__rule_glob(r->text, text))) {
+      return by_rule(p, i);
     }
   }
-  return otherwise;
+  return by_default(otherwise);
 }
 
-bool wr_policy_unix(const wr_policy *p, const char *path) {
-  return wr__rule_path_is_plain(path) &&
-         glob_rule(p, WR_RULE_UNIX, path, false);
+wr_ruling wr_policy_rule_unix(const wr_policy *p, const char *path) {
+  return wr__rule_path_is_plain(path) ? glob_rule(p, WR_RULE_UNIX, path, false)
+                                      : by_default(false);
 }
 
-bool wr_policy_reserved(const wr_policy *p, const char *name) {
+wr_ruling wr_policy_rule_reserved(const wr_policy *p, const char *name) {
   return glob_rule(p, WR_RULE_RESERVED, name, !p->any_allow);
-}
-
-bool wr_policy_listen_unix(const wr_policy *p, const char *path) {
-  return wr_policy_unix(p, path);
 }
 
 /* Where a listener would be reached. */
@@ -311,7 +315,8 @@ static bool is_localhost(const wr_rule *r, listen_scope scope,
   return scope == LISTEN_LOOPBACK || !r->allow;
 }
 
-bool wr_policy_listen(const wr_policy *p, const char *host, uint16_t port) {
+wr_ruling wr_policy_rule_listen(const wr_policy *p, const char *host,
+                                uint16_t port) {
   wr_ip ip = {0};
   listen_scope scope = listen_scope_of(host, &ip);
   for (size_t i = 0; i < p->n_rules; i++) {
@@ -319,8 +324,8 @@ bool wr_policy_listen(const wr_policy *p, const char *host, uint16_t port) {
     if (listen_rule_counts(r, port) &&
         (r->kind == WR_RULE_ANY || is_localhost(r, scope, &ip) ||
          listen_address_matches(r, scope, &ip))) {
-      return r->allow;
+      return by_rule(p, i);
     }
   }
-  return port == 0 || port >= 1024;
+  return by_default(port == 0 || port >= 1024);
 }

@@ -35,19 +35,48 @@ void wr_policy_free(wr_policy *p);
 WR_NODISCARD int wr_policy_add(wr_policy *p, bool allow, const char *rule,
                                const char **why);
 
+/* A verdict and the rule that made it. */
+#define WR_NO_RULE SIZE_MAX
+typedef struct wr_ruling {
+  wr_verdict verdict;
+  size_t rule; /* counted from 0 in the order added; WR_NO_RULE: none matched */
+} wr_ruling;
+
 /* For a host as the peer sent it (name or address in any form). */
-wr_verdict wr_policy_host(const wr_policy *p, const char *host, uint16_t port);
+wr_ruling wr_policy_rule_host(const wr_policy *p, const char *host,
+                              uint16_t port);
 /* For one address that `host` resolved to: the first rule that matches the name
    or the address decides. */
-bool wr_policy_address(const wr_policy *p, const char *host, uint16_t port,
-                       const wr_ip *ip);
-bool wr_policy_unix(const wr_policy *p, const char *path);
+wr_ruling wr_policy_rule_address(const wr_policy *p, const char *host,
+                                 uint16_t port, const wr_ip *ip);
+/* For a target and for a listener alike. */
+wr_ruling wr_policy_rule_unix(const wr_policy *p, const char *path);
 /* name: lower case, as wr_reserved_name() writes it. */
-bool wr_policy_reserved(const wr_policy *p, const char *name);
+wr_ruling wr_policy_rule_reserved(const wr_policy *p, const char *name);
 /* Whether a remote forward may listen there. An empty host and "localhost" mean
    both loopback addresses, "*" (0.0.0.0 and :: as well) all addresses. Which
    rules count: docs/decisions/policy-listen.md. */
-bool wr_policy_listen(const wr_policy *p, const char *host, uint16_t port);
-bool wr_policy_listen_unix(const wr_policy *p, const char *path);
+wr_ruling wr_policy_rule_listen(const wr_policy *p, const char *host,
+                                uint16_t port);
+
+/* The verdicts alone. */
+static inline wr_verdict wr_policy_host(const wr_policy *p, const char *host,
+                                        uint16_t port) {
+  return wr_policy_rule_host(p, host, port).verdict;
+}
+static inline bool wr_policy_address(const wr_policy *p, const char *host,
+                                     uint16_t port, const wr_ip *ip) {
+  return wr_policy_rule_address(p, host, port, ip).verdict == WR_ALLOW;
+}
+static inline bool wr_policy_unix(const wr_policy *p, const char *path) {
+  return wr_policy_rule_unix(p, path).verdict == WR_ALLOW;
+}
+static inline bool wr_policy_reserved(const wr_policy *p, const char *name) {
+  return wr_policy_rule_reserved(p, name).verdict == WR_ALLOW;
+}
+static inline bool wr_policy_listen(const wr_policy *p, const char *host,
+                                    uint16_t port) {
+  return wr_policy_rule_listen(p, host, port).verdict == WR_ALLOW;
+}
 
 #endif /* !defined(WR_PROXY_POLICY_H) */

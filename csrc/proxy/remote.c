@@ -33,7 +33,7 @@ void wr_remotes_free(wr_remotes *r) {
 }
 
 int wr_remote_session_new(wr_remotes *r, wr_ssh *ssh, wr_slice key_blob,
-                          wr_remote_session **out) {
+                          void *user, wr_remote_session **out) {
   wr_mem *mem = &r->ctx->mem;
   wr_remote_session *s = wr_calloc(mem, 1, sizeof(*s));
   uint8_t *key = wr_alloc(mem, key_blob.len);
@@ -45,6 +45,7 @@ int wr_remote_session_new(wr_remotes *r, wr_ssh *ssh, wr_slice key_blob,
   memcpy(key, key_blob.data, key_blob.len);
   s->remotes = r;
   s->ssh = ssh;
+  s->user = user;
   s->key = key;
   s->key_len = key_blob.len;
   wr_list_init(&s->forwards);
@@ -73,25 +74,31 @@ uint32_t wr_remote_count(const wr_remote_session *s) {
   return s->n_forwards;
 }
 
-/* POLICY */
+/* WHAT IS ALLOWED */
 
-static const wr_policy *policy_of(const wr_remotes *r) {
-  return r->opts.policy != NULL ? r->opts.policy(r->opts.data) : NULL;
-}
-
-static bool allowed(const wr_remotes *r, forward_kind kind, const char *host,
-                    const char *bind, uint16_t port) {
-  const wr_policy *p = policy_of(r);
-  switch (kind) {
+/* port: that was asked for; bind_port: where it listens, if it does already. */
+static bool allowed(const wr_remote_session *s, const forward_want *w,
+                    uint16_t bind_port) {
+  const wr_remotes_opts *o = &s->remotes->opts;
+  wr_access a =
+      o->access != NULL ? o->access(s->user) : (wr_access){NULL, NULL, false};
+  switch (w->kind) {
   case FORWARD_NAME:
-    return p == NULL || wr_policy_reserved(p, host);
+    return wr_access_listen_reserved(&a, w->host);
   case FORWARD_UNIX:
-    return r->opts.forwarding && p != NULL && wr_policy_listen_unix(p, host);
+    return o->forwarding && wr_access_listen_unix(&a, w->host);
   case FORWARD_TCP:
     break;
   }
-  return r->opts.forwarding && (p != NULL ? wr_policy_listen(p, bind, port)
-                                          : port == 0 || port >= 1024);
+  return o->forwarding &&
+         wr_access_listen(&a, w->host, w->port, w->bind, bind_port);
+}
+
+static bool still_allowed(const remote_forward *f) {
+  forward_want w = {.kind = f->kind, .port = f->any_port ? 0 : f->port};
+  memcpy(w.host, f->host, sizeof(w.host));
+  memcpy(w.bind, f->bind, sizeof(w.bind));
+  return allowed(f->session, &w, f->port);
 }
 
 void wr_remotes_recheck(wr_remotes *r) {
@@ -99,7 +106,7 @@ void wr_remotes_recheck(wr_remotes *r) {
     wr_remote_session *s = wr_container_of(s_node, wr_remote_session, node);
     wr_list_each_safe(f_node, &s->forwards) {
       remote_forward *f = wr_container_of(f_node, remote_forward, node);
-      if (!allowed(r, f->kind, f->host, f->bind, f->port)) {
+      if (!still_allowed(f)) {
         wr__forward_close(f);
       }
     }
@@ -264,7 +271,7 @@ static int start_forward(wr_remote_session *s, forward_want *w,
   if (w->kind == FORWARD_TCP && !choose_bind(r, w)) {
     return WR_EINVAL;
   }
-  if (!allowed(r, w->kind, w->host, w->bind, w->port)) {
+  if (!allowed(s, w, w->port)) {
     return WR_ECHANNEL_DENIED;
   }
   if (is_duplicate(s, w)) {
@@ -278,7 +285,7 @@ static int start_forward(wr_remote_session *s, forward_want *w,
   }
   int err = wr__forward_start(s, w, &f);
   /* A port that the system chose is judged now. */
-  if (err == 0 && !allowed(r, f->kind, f->host, f->bind, f->port)) {
+  if (err == 0 && !still_allowed(f)) {
     wr__forward_close(f);
     err = WR_ECHANNEL_DENIED;
   }

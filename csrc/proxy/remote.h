@@ -3,7 +3,7 @@
 
 #include "base/map.h"
 #include "net/listener.h"
-#include "proxy/policy.h"
+#include "proxy/access.h"
 #include "ssh/session.h"
 
 /* Remote forwards on the server: tcpip-forward, cancel-tcpip-forward (RFC 4254,
@@ -17,8 +17,8 @@ typedef struct wr_remotes_opts {
   bool gateway_ports;
   bool forwarding;          /* false: every request is refused but wraith-… */
   uint32_t max_per_session; /* 0: 100 */
-  const wr_policy *(*policy)(void *data);
-  void *data;
+  /* What the session with this user pointer may do now; NULL: no limits. */
+  wr_access (*access)(void *user);
 } wr_remotes_opts;
 
 WR_NODISCARD int wr_remotes_new(wr_ctx *ctx, const wr_remotes_opts *opts,
@@ -26,8 +26,10 @@ WR_NODISCARD int wr_remotes_new(wr_ctx *ctx, const wr_remotes_opts *opts,
 /* All sessions must have been removed. Listeners may still be closing. */
 void wr_remotes_free(wr_remotes *r);
 
+/* key_blob: whose listeners it may take over, the plain key also of a
+   certificate; copied. user: for opts.access. */
 WR_NODISCARD int wr_remote_session_new(wr_remotes *r, wr_ssh *ssh,
-                                       wr_slice key_blob,
+                                       wr_slice key_blob, void *user,
                                        wr_remote_session **out);
 /* The SSH session is over: its listeners close, connections end. */
 void wr_remote_session_free(wr_remote_session *s);
@@ -41,7 +43,7 @@ void wr_remote_session_set_stale(wr_remote_session *s, bool stale);
    open channels to it. */
 bool wr_remote_has_name(const wr_remote_session *s, const char *name);
 uint32_t wr_remote_count(const wr_remote_session *s);
-/* After a policy change: listeners that are no longer allowed close. */
+/* After a change of what is allowed: listeners that no longer are close. */
 void wr_remotes_recheck(wr_remotes *r);
 
 #endif /* !defined(WR_PROXY_REMOTE_H) */

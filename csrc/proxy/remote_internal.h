@@ -25,6 +25,7 @@ struct wr_remote_session {
   wr_list node;
   wr_remotes *remotes;
   wr_ssh *ssh;
+  void *user;   /* the owner's */
   uint8_t *key; /* the blob that logged in; owned */
   size_t key_len;
   bool stale;

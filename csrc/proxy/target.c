@@ -19,35 +19,33 @@ struct wr_target_conn {
   wr_task end;
 };
 
-/* POLICY. It is asked for anew each time: nobody keeps one that was replaced. */
+/* WHAT IS ALLOWED. It is asked for anew each time. */
 
-static const wr_policy *policy_of(const wr_target_conn *c) {
-  return c->owner->policy != NULL ? c->owner->policy(c->owner) : NULL;
+static wr_access access_of(const wr_target_conn *c) {
+  return c->owner->access != NULL ? c->owner->access(c->owner)
+                                  : (wr_access){NULL, NULL, false};
 }
 
 /* Judges what is known: the name, and the address once there is one. */
 static int judge(const wr_target_conn *c) {
-  const wr_policy *p = policy_of(c);
-  bool ok = true;
-  if (p == NULL) {
-    return 0;
-  }
+  wr_access a = access_of(c);
+  bool ok;
   if (c->to.is_unix) {
-    ok = wr_policy_unix(p, c->to.host);
+    ok = wr_access_unix(&a, c->to.host);
   } else if (c->ip.family != 0) {
-    ok = wr_policy_address(p, c->to.host, c->to.port, &c->ip);
+    ok = wr_access_address(&a, c->to.host, c->to.port, &c->ip);
   } else {
-    ok = wr_policy_host(p, c->to.host, c->to.port) != WR_DENY;
+    ok = wr_access_host(&a, c->to.host, c->to.port);
   }
   return ok ? 0 : WR_ECHANNEL_DENIED;
 }
 
 static bool allow_address(void *data, const struct sockaddr *sa) {
   const wr_target_conn *c = data;
-  const wr_policy *p = policy_of(c);
+  wr_access a = access_of(c);
   wr_ip ip;
-  return p == NULL || (wr_ip_from_sockaddr(sa, &ip) &&
-                       wr_policy_address(p, c->to.host, c->to.port, &ip));
+  return wr_ip_from_sockaddr(sa, &ip) &&
+         wr_access_address(&a, c->to.host, c->to.port, &ip);
 }
 
 /* LIFE CYCLE */

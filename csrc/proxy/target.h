@@ -2,7 +2,7 @@
 #define WR_PROXY_TARGET_H
 
 #include "net/dial.h"
-#include "proxy/policy.h"
+#include "proxy/access.h"
 #include "proxy/spec.h"
 #include "ssh/session.h"
 
@@ -12,13 +12,12 @@
    what arrives on its remote forwards. */
 typedef struct wr_target_conn wr_target_conn;
 
-/* Who decides, and keeps count. The policy in force is asked anew before the
+/* Who decides, and keeps count. What is in force is asked for anew before the
    channel is confirmed: a reload in between counts. */
 typedef struct wr_target_owner {
-  /* NULL, or one that returns NULL: no limits, Unix sockets are allowed as well.
-     A client has none, its user names the targets. An empty policy is another
-     thing: it refuses Unix sockets (proxy/policy.h). */
-  const wr_policy *(*policy)(struct wr_target_owner *o);
+  /* NULL: no limits. An empty policy is another thing: it refuses Unix sockets
+     (proxy/policy.h). */
+  wr_access (*access)(struct wr_target_owner *o);
   void (*on_end)(struct wr_target_owner *o, wr_target_conn *c);
   uint64_t dial_timeout_ms; /* 0: WR_DIAL_TIMEOUT_MS */
   wr_list conns;            /* initialised by the owner with wr_list_init() */
@@ -34,9 +33,9 @@ void wr_target_connect(wr_ctx *ctx, wr_target_owner *owner, wr_open *open,
 void wr_target_canceled(wr_open *open);
 /* Ends all connections of the owner. */
 void wr_target_abort_all(wr_target_owner *owner);
-/* After a policy change: ends the connections and dials whose target the policy
-   in force no longer allows, judged by the name that was asked for and the
-   address that was dialled. */
+/* After a change of what is allowed: ends the connections and dials whose target
+   is no longer, judged by the name that was asked for and the address that was
+   dialled. */
 void wr_target_recheck(wr_target_owner *owner);
 
 #endif /* !defined(WR_PROXY_TARGET_H) */

@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "ssh/cert.h"
+#include "ssh/verify.h"
+
 #define LOGIN_MAX ((size_t)255)
 #define SIGNED_MAX ((size_t)300 * 1024)
-#define ED25519 "ssh-ed25519"
-#define ED25519_BLOB_LEN ((size_t)51) /* string "ssh-ed25519", string of 32 */
+#define KEY_MAX ((size_t)512) /* of a plain key, bytes */
 
 /* One request of method publickey, taken apart; all borrowed. */
 typedef struct key_request {
@@ -56,11 +58,25 @@ static void ignore(wr_ssh *s, const char *reason) {
   }
 }
 
-/* The one place that decides which keys may be looked at further. */
+/* The one place that decides which keys may be looked at further: Ed25519, in a
+   security key as well, and certificates of both. The algorithm is always the
+   type of the key (RFC 8709, PROTOCOL.u2f and PROTOCOL.certkeys of OpenSSH). */
 static bool acceptable(wr_slice algorithm, wr_slice blob) {
-  return wr_slice_eq(algorithm, ED25519) &&
-         wr_slice_eq(wr_blob_type(blob), ED25519) &&
-         blob.len == ED25519_BLOB_LEN;
+  static const char *const plain[] = {"ssh-ed25519",
+                                      "sk-ssh-ed25519@openssh.com"};
+  static const char *const certs[] = {WR_CERT_ED25519, WR_CERT_SK_ED25519};
+  if (!wr_slice_same(algorithm, wr_blob_type(blob))) {
+    return false;
+  }
+  for (size_t i = 0; i < WR_COUNTOF(plain); i++) {
+    if (wr_slice_eq(algorithm, plain[i])) {
+      return blob.len <= KEY_MAX && wr_sig_key_usable(blob);
+    }
+    if (wr_slice_eq(algorithm, certs[i])) {
+      return blob.len <= WR_CERT_BLOB_MAX;
+    }
+  }
+  return false;
 }
 
 /* False if the packet is malformed. */
@@ -80,19 +96,22 @@ static bool read_key_request(wr_rd *r, const uint8_t *packet, bool host_bound,
   return wr_rd_done(r);
 }
 
-/* RFC 4252, section 7: over the session id and the packet itself. */
-static int verify(wr_ssh *s, const uint8_t *packet, const key_request *k) {
+/* RFC 4252, section 7: over the session id and the packet itself, by the plain
+   key also where a certificate is shown. */
+static int verify(wr_ssh *s, const uint8_t *packet, const key_request *k,
+                  wr_slice key, wr_sig_info *info) {
   wr_slice id = wr__transport_session_id(s->tp);
   wr_buf text;
   wr_buf_init(&text, &s->ctx->mem, SIGNED_MAX);
   int rc = wr_buf_put_string(&text, id.data, id.len);
   rc = rc != 0 ? rc : wr_buf_append(&text, packet, k->signed_len);
-  rc = rc != 0 ? rc : wr_key_verify(k->blob, k->signature, text.data, text.len);
+  rc = rc != 0 ? rc
+               : wr_sig_verify(key, k->signature, text.data, text.len, info);
   wr_buf_reset(&text);
   return rc;
 }
 
-static void ask_owner(wr_ssh *s, const key_request *k) {
+static void ask_owner(wr_ssh *s, const key_request *k, uint8_t sk_flags) {
   wr_ssh_auth *a = &s->auth;
   wr_buf_consume(&a->blob, a->blob.len);
   int rc = wr_buf_append(&a->blob, k->blob.data, k->blob.len);
@@ -103,35 +122,52 @@ static void ask_owner(wr_ssh *s, const key_request *k) {
   a->pending = true;
   a->proof = k->proof;
   a->offers++;
-  wr_auth_offer offer = {
-      .user = a->login, .blob = {a->blob.data, a->blob.len}, .proof = k->proof};
+  wr_auth_offer offer = {.user = a->login,
+                         .blob = {a->blob.data, a->blob.len},
+                         .proof = k->proof,
+                         .sk_flags = sk_flags};
   wr__pump_hold(s, HOLD_AUTH);
   s->handler->on_auth(s, &offer);
+}
+
+/* Why the request is not looked at further; NULL: the owner judges it. */
+static const char *examine(wr_ssh *s, const uint8_t *packet, bool host_bound,
+                           const key_request *k, wr_sig_info *info) {
+  wr_cert cert;
+  wr_slice key = k->blob;
+  if (!acceptable(k->algorithm, k->blob)) {
+    return "key-type";
+  }
+  if (wr_cert_type(k->algorithm)) {
+    if (wr_cert_parse(k->blob, &cert) != 0) {
+      return "cert-malformed";
+    }
+    key = (wr_slice){cert.key, cert.key_len};
+  }
+  if (host_bound && !wr_slice_same(k->host_key, wr_key_blob(s->host_key))) {
+    return "host-key";
+  }
+  if (k->proof && verify(s, packet, k, key, info) != 0) {
+    return "signature";
+  }
+  return NULL;
 }
 
 static void on_publickey(wr_ssh *s, wr_rd *r, const uint8_t *packet,
                          bool host_bound) {
   key_request k;
+  wr_sig_info info = {0};
   if (!read_key_request(r, packet, host_bound, &k)) {
     wr__ssh_bad(s, "malformed packet");
     return;
   }
-  if (!acceptable(k.algorithm, k.blob)) {
+  const char *why = examine(s, packet, host_bound, &k, &info);
+  if (why != NULL) {
     s->auth.offers++;
-    ignore(s, "key-type");
+    ignore(s, why);
     return;
   }
-  if (host_bound && !wr_slice_same(k.host_key, wr_key_blob(s->host_key))) {
-    s->auth.offers++;
-    ignore(s, "host-key");
-    return;
-  }
-  if (k.proof && verify(s, packet, &k) != 0) {
-    s->auth.offers++;
-    ignore(s, "signature");
-    return;
-  }
-  ask_owner(s, &k);
+  ask_owner(s, &k, info.sk_flags);
 }
 
 /* The user's name and the service stay what the first request said. */
@@ -220,9 +256,10 @@ void wr__auth_server_packet(wr_ssh *s, const uint8_t *p, size_t len) {
 
 static void send_pk_ok(wr_ssh *s) {
   wr_buf b;
-  wr_buf_init(&b, &s->ctx->mem, s->auth.blob.len + 64);
+  wr_slice type = wr_blob_type((wr_slice){s->auth.blob.data, s->auth.blob.len});
+  wr_buf_init(&b, &s->ctx->mem, s->auth.blob.len + type.len + 16);
   int rc = wr_buf_put_u8(&b, MSG_USERAUTH_PK_OK);
-  rc = rc != 0 ? rc : wr_buf_put_cstring(&b, ED25519);
+  rc = rc != 0 ? rc : wr_buf_put_string(&b, type.data, type.len);
   rc =
       rc != 0 ? rc : wr_buf_put_string(&b, s->auth.blob.data, s->auth.blob.len);
   if (rc == 0) {

@@ -201,8 +201,8 @@ wr_link *wr_open_accept(wr_open *open) {
   return accept_with(open, NULL);
 }
 
-wr_link *wr_open_accept_labelled(wr_open *open) {
-  return accept_with(open, open->target.host);
+wr_link *wr_open_accept_labelled(wr_open *open, const char *label) {
+  return accept_with(open, label);
 }
 
 void wr_open_refuse(wr_open *open, int err) {

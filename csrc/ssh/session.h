@@ -44,12 +44,15 @@ typedef struct wr_auth_offer {
   const char *user; /* at most 255 bytes, any but zero: untrusted */
   wr_slice blob;    /* valid until answered */
   bool proof;
+  uint8_t sk_flags; /* of a proof by a security key: WR_SK_… (ssh/verify.h) */
 } wr_auth_offer;
 
 typedef struct wr_ssh_handler {
   /* Client: judge this key, now or later, with wr_ssh_host_key_verdict(). */
   void (*on_host_key)(wr_ssh *s, wr_slice blob);
-  /* Server. The blob's type is ssh-ed25519 and well-formed. */
+  /* Server. The blob is well-formed, an Ed25519 key, one in a security key or a
+     certificate of either; of a proof the signature has been checked, and
+     nothing else of a certificate. */
   void (*on_auth)(wr_ssh *s, const wr_auth_offer *offer);
   /* Server: a login was refused for a reason of the protocol's (a key type or
      method that is not taken: text is fixed), for the log. */
@@ -135,7 +138,8 @@ typedef struct wr_ssh_info {
   const char *peer_software; /* untrusted text, printable ASCII only */
   const char *kex, *cipher, *mac;
   const char *login; /* the user that is logged in */
-  wr_slice key_blob; /* the key that logged in */
+  wr_slice key_blob; /* the key or certificate that logged in; before that, on
+                        the server, that was offered last */
   uint32_t channels;
   uint64_t bytes_in, bytes_out; /* on the carrier */
   uint64_t window_bytes;        /* granted to the peer now */
@@ -159,8 +163,8 @@ void *wr_open_user(const wr_open *open);
    is gone. NULL if the session has ended meanwhile or memory is out: then the
    open has been refused. */
 wr_link *wr_open_accept(wr_open *open);
-/* The same for a channel that wr_ssh_review() asks about, by its target's host. */
-wr_link *wr_open_accept_labelled(wr_open *open);
+/* The same for a channel that wr_ssh_review() asks about, by this label. */
+wr_link *wr_open_accept_labelled(wr_open *open, const char *label);
 /* err is one of WR_ECHANNEL_*, or an error of a dial (libuv's or WR_E…), and
    becomes reason code and token (interface.md, section 5). Gone after it. */
 void wr_open_refuse(wr_open *open, int err);

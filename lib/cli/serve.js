@@ -12,8 +12,8 @@ const flags = {
   key: { type: 'text', option: 'hostKey' },
   'host-certificate': later,
   'authorized-keys': { type: 'text' },
-  'cert-authority': later,
-  'revoked-keys': later,
+  'cert-authority': { type: 'text', many: true },
+  'revoked-keys': { type: 'text', many: true },
   transport: { type: 'text', many: true },
   listen: { type: 'text', many: true },
   'tls-cert': later,
@@ -105,6 +105,14 @@ function runUntilStopped(server, reloadOptions, reporter) {
   });
 }
 
+/** What SIGHUP reads again. */
+function reloadOptions({ authorizedKeys, certAuthority, revokedKeys, policy }) {
+  const keys =
+    authorizedKeys ??
+    (certAuthority ? undefined : defaultPaths.authorizedKeys());
+  return { authorizedKeys: keys, certAuthority, revokedKeys, policy };
+}
+
 function missingKeys(error) {
   if (error.code !== 'ERR_WRAITH_NO_KEYS') return error;
   return usage(
@@ -135,14 +143,7 @@ async function serve(args) {
   }).catch((error) => {
     throw byFlag(error);
   });
-  const running = runUntilStopped(
-    server,
-    {
-      authorizedKeys: options.authorizedKeys ?? defaultPaths.authorizedKeys(),
-      ...(options.policy ? { policy: options.policy } : {}),
-    },
-    reporter,
-  );
+  const running = runUntilStopped(server, reloadOptions(options), reporter);
   announce(server, json);
   return running;
 }

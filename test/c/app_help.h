@@ -166,22 +166,45 @@ static const wr_server_handler app_handler HELP_UNUSED = {
     .on_session = app_on_session,
     .on_close = app_on_close};
 
-/* authorized_keys with the keys whose bits are set. */
-HELP_UNUSED static wr_authkeys *app_authkeys(app *a, unsigned which) {
-  wr_mem *mem = &a->e.ctx.mem;
-  wr_authkeys *keys = NULL;
-  wr_buf text;
-  size_t line;
-  wr_buf_init(&text, mem, 8192);
+/* The text of authorized_keys with the keys whose bits are set, each behind the
+   options. */
+HELP_UNUSED static void app_key_lines(app *a, unsigned which,
+                                      const char *options, wr_buf *text) {
   for (unsigned i = 0; i < WR_COUNTOF(a->keys); i++) {
     if ((which & (1u << i)) != 0) {
-      MUST(wr_key_write_public(wr_key_blob(a->keys[i]), "", &text) == 0);
+      MUST(wr_buf_printf(text, "%s%s", options,
+                         options[0] == '\0' ? "" : " ") == 0);
+      MUST(wr_key_write_public(wr_key_blob(a->keys[i]), "", text) == 0);
     }
   }
-  MUST(wr_authkeys_parse(mem, 1, (const char *)text.data, text.len, &keys,
-                         &line) == 0);
+}
+
+HELP_UNUSED static wr_trust *app_trust_text(app *a, const wr_buf *text) {
+  wr_trust *trust = wr_trust_new(&a->e.ctx.mem, 1);
+  wr_authkeys_error error;
+  MUST(trust != NULL);
+  MUST(wr_trust_add_keys(trust, WR_AUTHKEYS_USERS, "keys",
+                         (const char *)text->data, text->len, &error) == 0);
+  return trust;
+}
+
+/* Who may log in: the keys whose bits are set. */
+HELP_UNUSED static wr_trust *app_trust_with(app *a, unsigned which,
+                                            const char *options) {
+  wr_buf text;
+  wr_buf_init(&text, &a->e.ctx.mem, 8192);
+  app_key_lines(a, which, options, &text);
+  wr_trust *trust = app_trust_text(a, &text);
   wr_buf_reset(&text);
-  return keys;
+  return trust;
+}
+
+/* Puts these keys in force. */
+HELP_UNUSED static void app_reload(app *a, unsigned which,
+                                   const char *options) {
+  wr_trust *trust = app_trust_with(a, which, options);
+  wr_server_reload(a->server, trust, NULL);
+  wr_trust_unref(trust);
 }
 
 /* Rules as "+rule" (allow) and "-rule" (deny), up to NULL. */
@@ -222,10 +245,11 @@ HELP_UNUSED static void app_open(app *a, bool fake_clock) {
 /* The server takes the keys whose bits are set. */
 HELP_UNUSED static void app_serve(app *a, unsigned which,
                                   const char *const *rules) {
-  a->opts.authorized_keys = app_authkeys(a, which);
+  a->opts.trust = app_trust_with(a, which, "");
   a->opts.policy = app_policy(a, rules);
   a->closed = false;
   MUST(wr_server_new(&a->e.ctx, &a->opts, &a->server) == 0);
+  wr_trust_unref(a->opts.trust);
 }
 
 HELP_UNUSED static void app_listen_at(app *a, uint16_t port) {

@@ -235,7 +235,7 @@ TEST(server_without_memory) {
   app_open(&a, true);
   wr_mem *mem = &a.e.ctx.mem;
   int n = 0;
-  a.opts.authorized_keys = app_authkeys(&a, 1);
+  a.opts.trust = app_trust_with(&a, 1, "");
   a.opts.policy = app_policy(&a, NULL);
   size_t blocks = mem->live_blocks;
   for (int err = WR_ENOMEM; err != 0; n++) {
@@ -248,6 +248,7 @@ TEST(server_without_memory) {
     }
   }
   CHECK(n > 3);
+  wr_trust_unref(a.opts.trust);
   app_close(&a);
 }
 

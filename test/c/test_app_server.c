@@ -243,7 +243,7 @@ TEST(key_removed_while_connected) {
   raw_start(&r[0], ADDR, "one", &a.keys[0], 1);
   raw_start(&r[1], ADDR, "two", &a.keys[1], 1);
   app_forget_log(&a);
-  wr_server_reload(a.server, app_authkeys(&a, 2), NULL);
+  app_reload(&a, 2, "");
   run();
   CHECK(r[0].closed);
   EQ_INT(r[0].status, WR_EPEER_CLOSED);
@@ -268,7 +268,7 @@ TEST(key_removed_while_the_application_thinks) {
   app_serve(&a, 3, NULL);
   raw r = {0};
   raw_start(&r, ADDR, "root", a.keys, 1);
-  wr_server_reload(a.server, app_authkeys(&a, 2), NULL);
+  app_reload(&a, 2, "");
   run();
   CHECK(!r.closed);
   wr_server_authorize(a.server, a.authorize_session, true);
@@ -287,7 +287,7 @@ TEST(key_removed_right_after_its_proof) {
   raw r = {0};
   raw_start(&r, ADDR, "root", a.keys, 1);
   wr_server_authorize(a.server, a.authorize_session, true);
-  wr_server_reload(a.server, app_authkeys(&a, 2), NULL);
+  app_reload(&a, 2, "");
   run();
   CHECK(r.closed);
   EQ_INT(a.ups, 0);

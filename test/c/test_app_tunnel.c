@@ -449,7 +449,7 @@ TEST(key_removed_ends_the_tunnel) {
   client c;
   client_open(&c, &a, 0);
   client_connect(&c);
-  wr_server_reload(a.server, app_authkeys(&a, 2), NULL);
+  app_reload(&a, 2, "");
   client_until_down(&c);
   EQ_INT(c.status, WR_EPEER_CLOSED);
   CHECK(c.was_up);

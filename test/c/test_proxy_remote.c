@@ -32,9 +32,12 @@ static wr_remotes *remotes;
 static wr_remotes_opts ropts;
 static wr_policy *policy;
 
-static const wr_policy *on_policy(void *data) {
-  CHECK(data == &policy);
-  return policy;
+static wr_keyopts limits; /* of every key here */
+static bool no_forwarding;
+
+static wr_access on_access(void *user) {
+  CHECK(user == &one || user == &two);
+  return (wr_access){policy, &limits, no_forwarding};
 }
 
 static void on_host_key(wr_ssh *s, wr_slice blob) {
@@ -55,7 +58,7 @@ static void on_ready(wr_ssh *s) {
     return;
   }
   wr_ssh_query(s, &info);
-  MUST(wr_remote_session_new(remotes, s, info.key_blob, &x->remote) == 0);
+  MUST(wr_remote_session_new(remotes, s, info.key_blob, x, &x->remote) == 0);
 }
 
 static void on_request(wr_ssh *s, wr_request *r) {
@@ -148,8 +151,9 @@ static void set_up(void) {
   MUST(wr_key_generate(&e.ctx.mem, &keys[0]) == 0);
   MUST(wr_key_generate(&e.ctx.mem, &keys[1]) == 0);
   policy = rules(&e.ctx.mem, "");
-  ropts = (wr_remotes_opts){
-      .forwarding = true, .policy = on_policy, .data = &policy};
+  wr_keyopts_init(&limits);
+  no_forwarding = false;
+  ropts = (wr_remotes_opts){.forwarding = true, .access = on_access};
   memset(&one, 0, sizeof(one));
   memset(&two, 0, sizeof(two));
 }
@@ -164,6 +168,7 @@ static void tear_down(void) {
   side_down(&two);
   wr_remotes_free(remotes);
   wr_policy_free(policy);
+  wr_keyopts_reset(&e.ctx.mem, &limits);
   wr_key_unref(host_key);
   wr_key_unref(keys[0]);
   wr_key_unref(keys[1]);

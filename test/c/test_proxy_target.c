@@ -15,10 +15,15 @@ static int
 static wr_policy *flip_to;
 static int ends_heard;
 
-static const wr_policy *on_policy(wr_target_owner *o) {
+static wr_keyopts limits; /* of the key that logged in */
+static bool no_forwarding;
+
+static wr_access on_access(wr_target_owner *o) {
   CHECK(o == &owner);
   policy_calls++;
-  return flip_after != 0 && policy_calls > flip_after ? flip_to : policy;
+  const wr_policy *now =
+      flip_after != 0 && policy_calls > flip_after ? flip_to : policy;
+  return (wr_access){now, &limits, no_forwarding};
 }
 
 static void on_end(wr_target_owner *o, wr_target_conn *c) {
@@ -60,7 +65,9 @@ static void set_up(void) {
   p.sopts.handler = &server_handler;
   p.copts.handler = &client_handler;
   names_init(v);
-  owner = (wr_target_owner){.policy = on_policy, .on_end = on_end};
+  wr_keyopts_init(&limits);
+  no_forwarding = false;
+  owner = (wr_target_owner){.access = on_access, .on_end = on_end};
   wr_list_init(&owner.conns);
   policy_calls = flip_after = ends_heard = 0;
   policy = rules(&v->ctx.mem, "");
@@ -74,6 +81,7 @@ static void tear_down(void) {
   RUN_UNTIL(v, owner.n_conns == 0);
   wr_policy_free(policy);
   wr_policy_free(flip_to);
+  wr_keyopts_reset(&v->ctx.mem, &limits);
   if (p.c != NULL) {
     wr_ssh_abort(p.c, WR_ECLOSED);
   }
@@ -273,7 +281,7 @@ TEST(an_owner_ends_all_at_once) {
 
 TEST(a_forward_of_the_client_replaces_the_target) {
   uint16_t port = service_start(v, &svc, served, 10);
-  owner.policy = NULL;
+  owner.access = NULL;
   forward_to = (wr_endpoint){.host = "127.0.0.1", .port = port};
   EQ_INT(ask_now(v, p.s, &a, WR_TARGET_FORWARDED_TCP, "localhost", 4711), 0);
   RUN_UNTIL(v, svc.n == 1);
@@ -294,7 +302,7 @@ TEST(a_forward_of_the_client_may_lead_to_a_unix_socket) {
   svc = (service){.ends = served, .max = 10};
   MUST(wr_listener_unix(&v->ctx, path, &service_handler, &svc, &svc.listener) ==
        0);
-  owner.policy = NULL;
+  owner.access = NULL;
   forward_to = (wr_endpoint){.is_unix = true};
   snprintf(forward_to.host, sizeof(forward_to.host), "%s", path);
   EQ_INT(ask_now(v, p.s, &a, WR_TARGET_FORWARDED_TCP, "localhost", 4711), 0);
