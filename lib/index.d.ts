@@ -304,8 +304,16 @@ export interface ServeOptions {
   hostKey?: KeySource;
   /** Of an encrypted host key. */
   passphrase?: string;
-  /** OpenSSH format. Default: $XDG_CONFIG_HOME/wraith/authorized_keys. */
-  authorizedKeys?: KeySource;
+  /**
+   * OpenSSH format, with options (docs/authorized-keys.md). Default:
+   * $XDG_CONFIG_HOME/wraith/authorized_keys, which must be there unless there
+   * is an authority.
+   */
+  authorizedKeys?: KeySource | KeySource[];
+  /** Public keys that may sign user certificates, for every user. */
+  certAuthority?: KeySource | KeySource[];
+  /** Public keys, one per line, or key revocation lists of ssh-keygen. */
+  revokedKeys?: KeySource | KeySource[];
   transport?: Transport | Transport[];
   /** '[tcp=]address:port'; default 'tcp=[::]:2222'. */
   listen?: string | string[];
@@ -371,9 +379,16 @@ export interface WraithServer
   open(sessionId: number, name: string): Promise<WraithStream>;
   /** Serves SSH on a stream of the caller's. */
   accept(stream: Duplex, options?: { remoteAddress?: string }): void;
-  /** Puts new keys and rules in force: both or neither. */
+  /**
+   * Puts new keys and rules in force, all of them or none; what is not given
+   * stays. Before it resolves, sessions that may no longer be there have been
+   * told to end, and connections and listeners that are no longer allowed are
+   * closed.
+   */
   reload(options: {
-    authorizedKeys?: KeySource;
+    authorizedKeys?: KeySource | KeySource[];
+    certAuthority?: KeySource | KeySource[];
+    revokedKeys?: KeySource | KeySource[];
     policy?: Rule[];
   }): Promise<void>;
   sessions(): SessionInfo[];

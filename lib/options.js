@@ -161,7 +161,7 @@ const serveShape = {
   hostKey: check.keySource,
   passphrase: check.string,
   hostCertificate: later,
-  authorizedKeys: check.keySource,
+  authorizedKeys: check.listOf(check.keySource),
   certAuthority: check.listOf(check.keySource),
   revokedKeys: check.listOf(check.keySource),
   transport: transportOnly('tcp'),

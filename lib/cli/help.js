@@ -27,6 +27,8 @@ const serve = `wraith serve [flags]
   --key <file>               SSH host key (OpenSSH, Ed25519). Default: made once
                              at $XDG_STATE_HOME/wraith/host_ed25519
   --authorized-keys <file>   default: $XDG_CONFIG_HOME/wraith/authorized_keys
+  --cert-authority <file>    keys that may sign user certificates; repeatable
+  --revoked-keys <file>      public keys, or a KRL of ssh-keygen; repeatable
   --listen <addr:port>       repeatable; default [::]:2222; port 0 is chosen
                              once and printed
   --allow <rule>             where channels may lead; repeatable, in the order
@@ -44,8 +46,8 @@ const serve = `wraith serve [flags]
   --max-sessions <n>         default 10000
   --max-channels <n>         per session; default 1000
 
-SIGHUP reads the authorized keys anew; if the file is broken, the log says why
-and the old keys stay. SIGTERM and SIGINT stop accepting, give channels 2 seconds
+SIGHUP reads keys, authorities and revocations anew, and whoever may no longer
+be there goes; if a file is broken, the log says why and all the old ones stay. SIGTERM and SIGINT stop accepting, give channels 2 seconds
 and end; a second one ends at once.
 
 ${common}`;

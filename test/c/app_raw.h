@@ -87,4 +87,50 @@ HELP_UNUSED static void raw_end(raw *r) {
   CHECK(r->closed);
 }
 
+/* A channel that was asked for. */
+typedef struct asked {
+  int calls;
+  int status;
+  peer p;
+} asked;
+
+HELP_UNUSED static void on_asked(void *user, int status, wr_link *link) {
+  asked *o = user;
+  o->calls++;
+  o->status = status;
+  if (link != NULL) {
+    peer_own(&o->p, link);
+  }
+}
+
+/* The status with which the server answers. */
+HELP_UNUSED static int ask(raw *r, asked *o, wr_target_kind kind, const char *host,
+               uint16_t port) {
+  wr_target t = chan_target(kind, host, port);
+  wr_opening *opening;
+  memset(o, 0, sizeof(*o));
+  MUST(wr_ssh_open(r->ssh, &t, on_asked, o, &opening) == 0);
+  run();
+  EQ_INT(o->calls, 1);
+  return o->status;
+}
+
+/* How the server answers a request for a remote forward. */
+HELP_UNUSED static void on_listened(void *user, int status, wr_slice payload) {
+  WR_UNUSED(payload);
+  *(int *)user = status;
+}
+
+HELP_UNUSED static int ask_listen(raw *r, const char *host, uint16_t port) {
+  int status = 1;
+  wr_buf b;
+  wr_buf_init(&b, &a.e.ctx.mem, 512);
+  MUST(wr_buf_put_cstring(&b, host) == 0 && wr_buf_put_u32(&b, port) == 0);
+  MUST(wr_ssh_request(r->ssh, "tcpip-forward", (wr_slice){b.data, b.len},
+                      on_listened, &status) == 0);
+  wr_buf_reset(&b);
+  run();
+  return status;
+}
+
 #endif /* !defined(WR_TEST_C_APP_RAW_H) */

@@ -116,33 +116,6 @@ TEST(silent_connections_end) {
 
 /* CHANNELS */
 
-typedef struct asked {
-  int calls;
-  int status;
-  peer p;
-} asked;
-
-static void on_asked(void *user, int status, wr_link *link) {
-  asked *o = user;
-  o->calls++;
-  o->status = status;
-  if (link != NULL) {
-    peer_own(&o->p, link);
-  }
-}
-
-/* The status with which the server answers. */
-static int ask(raw *r, asked *o, wr_target_kind kind, const char *host,
-               uint16_t port) {
-  wr_target t = chan_target(kind, host, port);
-  wr_opening *opening;
-  memset(o, 0, sizeof(*o));
-  MUST(wr_ssh_open(r->ssh, &t, on_asked, o, &opening) == 0);
-  run();
-  EQ_INT(o->calls, 1);
-  return o->status;
-}
-
 TEST(control_channels_go_to_the_application) {
   app_open(&a, true);
   app_serve(&a, 1, NULL);
