@@ -248,11 +248,27 @@ export interface Tunnel extends EventEmitter, AsyncDisposable {
   on(event: string | symbol, listener: (...args: unknown[]) => void): this;
 }
 
+/** What an OpenSSH certificate says (PROTOCOL.certkeys of OpenSSH). */
+export interface CertificateInfo {
+  /** Text of the authority's. */
+  keyId: string;
+  /** 64 bits, in decimal. */
+  serial: string;
+  principals: string[];
+  authorityFingerprint: string;
+  /** Seconds since 1970, in decimal: valid from the first, before the second. */
+  validAfter: string;
+  validBefore: string;
+}
+
 export interface Identity {
   sessionId: number;
   /** Untrusted text. */
   user: string;
+  /** Of a certificate: of the key that it certifies. */
   keyFingerprint: string;
+  /** That logged in; absent for a plain key. */
+  certificate?: CertificateInfo;
   /** '' where there is none. */
   remoteAddress: string;
   transport: string;

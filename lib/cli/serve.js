@@ -1,5 +1,7 @@
 'use strict';
 
+const fs = require('node:fs');
+
 const { defaultPaths } = require('../files.js');
 const { serve: startServer } = require('../server.js');
 const { readArgs, usage } = require('./args.js');
@@ -82,15 +84,15 @@ function announce(server, json) {
 
 async function reload(server, options, reporter) {
   try {
-    await server.reload(options);
+    await server.reload(reloadOptions(options));
   } catch (error) {
     reporter.say('error', 'reload failed', { reason: errorText(error) });
   }
 }
 
 /** Resolves with the exit code when the server has ended. */
-function runUntilStopped(server, reloadOptions, reporter) {
-  const onHangup = () => reload(server, reloadOptions, reporter);
+function runUntilStopped(server, options, reporter) {
+  const onHangup = () => reload(server, options, reporter);
   process.on('SIGHUP', onHangup);
   const off = onStopSignals(
     () => server.close(),
@@ -107,10 +109,14 @@ function runUntilStopped(server, reloadOptions, reporter) {
 
 /** What SIGHUP reads again. */
 function reloadOptions({ authorizedKeys, certAuthority, revokedKeys, policy }) {
-  const keys =
-    authorizedKeys ??
-    (certAuthority ? undefined : defaultPaths.authorizedKeys());
+  const keys = authorizedKeys ?? defaultKeys(certAuthority);
   return { authorizedKeys: keys, certAuthority, revokedKeys, policy };
+}
+
+/** With an authority there need not be any keys. */
+function defaultKeys(certAuthority) {
+  const file = defaultPaths.authorizedKeys();
+  return certAuthority && !fs.existsSync(file) ? [] : file;
 }
 
 function missingKeys(error) {
@@ -143,7 +149,7 @@ async function serve(args) {
   }).catch((error) => {
     throw byFlag(error);
   });
-  const running = runUntilStopped(server, reloadOptions(options), reporter);
+  const running = runUntilStopped(server, options, reporter);
   announce(server, json);
   return running;
 }
