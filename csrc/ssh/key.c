@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/errors.h"
+#include "ssh/cert.h"
 #include "ssh/key_internal.h"
 
 #define SIGNATURE_SIZE 64
@@ -179,9 +180,7 @@ const uint8_t *wr__blob_ed25519(wr_slice blob) {
 }
 
 bool wr__key_type_known(wr_slice type) {
-  static const char suffix[] = "-cert-v01@openssh.com";
-  size_t n = sizeof(suffix) - 1;
-  if (type.len > n && memcmp(type.data + type.len - n, suffix, n) == 0) {
+  if (wr_cert_type(type)) {
     return true;
   }
   for (size_t i = 0; i < WR_COUNTOF(key_types); i++) {

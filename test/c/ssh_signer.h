@@ -98,6 +98,7 @@ TAP_UNUSED static void signer_init(signer *s, wr_mem *mem,
 
 TAP_UNUSED static void signer_fini(signer *s) {
   EVP_PKEY_free(s->pkey);
+  s->pkey = NULL;
   wr_buf_reset(&s->blob);
 }
 

@@ -447,6 +447,18 @@ TEST(ecdsa_signatures_are_two_numbers) {
   EQ_INT(verify_ecdsa_string(copy, len - 1), WR_EAUTH_REFUSED);
 }
 
+TEST(ed25519_signatures_have_one_size) {
+  uint8_t raw[65] = {0};
+  renew(ED25519);
+  memcpy(raw, sig.data + sig.len - 64, 64);
+  for (size_t n = 63; n <= 65; n++) {
+    wr_buf_consume(&sig, sig.len);
+    MUST(wr_buf_put_cstring(&sig, ED25519) == 0);
+    MUST(wr_buf_put_string(&sig, raw, n) == 0);
+    EQ_INT(verify_now(), n == 64 ? 0 : WR_EAUTH_REFUSED);
+  }
+}
+
 TEST(flags_of_security_keys_are_signed_and_reported) {
   wr_slice blob;
   wr_sig_info info;
