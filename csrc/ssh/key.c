@@ -208,30 +208,30 @@ int wr_key_verify(wr_slice blob, wr_slice sig, const void *data, size_t len) {
   return ok ? 0 : crypto_failed(WR_EAUTH_REFUSED);
 }
 
-bool wr__key_type_known(wr_slice type) {
-  static const char suffix[] = "-cert-v01@openssh.com";
-  size_t n = sizeof(suffix) - 1;
-  if (type.len > n && memcmp(type.data + type.len - n, suffix, n) == 0) {
-    return true;
-  }
+size_t wr__key_type_strings(wr_slice type) {
   for (size_t i = 0; i < WR_COUNTOF(key_types); i++) {
     if (wr_slice_eq(type, key_types[i].name)) {
-      return true;
+      return key_types[i].strings;
     }
   }
-  return false;
+  return 0;
+}
+
+bool wr__key_type_is_cert(wr_slice type) {
+  size_t n = strlen(WR__CERT_SUFFIX);
+  return type.len > n &&
+         memcmp(type.data + type.len - n, WR__CERT_SUFFIX, n) == 0;
+}
+
+bool wr__key_type_known(wr_slice type) {
+  return wr__key_type_is_cert(type) || wr__key_type_strings(type) > 0;
 }
 
 bool wr__blob_well_formed(wr_slice blob) {
   wr_rd r;
   wr_rd_init(&r, blob.data, blob.len);
   wr_slice type = wr_rd_string(&r);
-  size_t strings = 0;
-  for (size_t i = 0; i < WR_COUNTOF(key_types); i++) {
-    if (wr_slice_eq(type, key_types[i].name)) {
-      strings = key_types[i].strings;
-    }
-  }
+  size_t strings = wr__key_type_strings(type);
   if (strings == 0) {
     return false;
   }
