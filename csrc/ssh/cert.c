@@ -18,9 +18,9 @@ static const cert_type types[] = {
 };
 
 bool wr_cert_type(wr_slice type) {
-  static const char suffix[] = "-cert-v01@openssh.com";
-  size_t n = sizeof(suffix) - 1;
-  return type.len > n && memcmp(type.data + type.len - n, suffix, n) == 0;
+  size_t n = strlen(WR__CERT_SUFFIX);
+  return type.len > n &&
+         memcmp(type.data + type.len - n, WR__CERT_SUFFIX, n) == 0;
 }
 
 static uint8_t *put_string(uint8_t *p, wr_slice s) {

@@ -179,28 +179,24 @@ const uint8_t *wr__blob_ed25519(wr_slice blob) {
   return pub.data;
 }
 
-bool wr__key_type_known(wr_slice type) {
-  if (wr_cert_type(type)) {
-    return true;
-  }
+size_t wr__key_type_strings(wr_slice type) {
   for (size_t i = 0; i < WR_COUNTOF(key_types); i++) {
     if (wr_slice_eq(type, key_types[i].name)) {
-      return true;
+      return key_types[i].strings;
     }
   }
-  return false;
+  return 0;
+}
+
+bool wr__key_type_known(wr_slice type) {
+  return wr_cert_type(type) || wr__key_type_strings(type) > 0;
 }
 
 bool wr__blob_well_formed(wr_slice blob) {
   wr_rd r;
   wr_rd_init(&r, blob.data, blob.len);
   wr_slice type = wr_rd_string(&r);
-  size_t strings = 0;
-  for (size_t i = 0; i < WR_COUNTOF(key_types); i++) {
-    if (wr_slice_eq(type, key_types[i].name)) {
-      strings = key_types[i].strings;
-    }
-  }
+  size_t strings = wr__key_type_strings(type);
   if (strings == 0) {
     return false;
   }

@@ -7,6 +7,8 @@
 /* What the files about keys share. */
 #define WR__ED25519 "ssh-ed25519"
 #define WR__SK_ED25519 "sk-ssh-ed25519@openssh.com"
+/* Behind the type of a key, that of its certificate. */
+#define WR__CERT_SUFFIX "-cert-v01@openssh.com"
 #define WR__SEED_SIZE 32
 #define WR__PUBLIC_SIZE 32
 #define WR__BLOB_SIZE (4 + 11 + 4 + WR__PUBLIC_SIZE)
@@ -28,6 +30,9 @@ WR_NODISCARD int wr__seed_public(const uint8_t seed[WR__SEED_SIZE],
 
 /* The 32 bytes in a blob that is exactly an Ed25519 key; else NULL. */
 const uint8_t *wr__blob_ed25519(wr_slice blob);
+/* Of how many strings the blob of a plain key of this type consists, the type
+   included; 0 if the type is not known. */
+size_t wr__key_type_strings(wr_slice type);
 /* A name of a key type that OpenSSH knows, certificates included. */
 bool wr__key_type_known(wr_slice type);
 /* True for a plain key of a known type whose parts end where the blob does. */
