@@ -299,7 +299,7 @@ static void recheck_keys(wr_server *s) {
     server_session *ss = wr__session_of(it);
     wr_slice blob = {ss->blob, ss->blob_len};
     if (ss->ssh != NULL && !ss->ending && ss->logged_in &&
-        !wr_authkeys_has(s->keys, blob)) {
+        !wr__auth_listed(s, blob)) {
       wr__log_ended(ss, "key-removed");
       wr__session_end(ss, WR_DISCONNECT_NO_AUTH,
                       "the key is no longer authorized");

@@ -9,6 +9,19 @@
    Records: one per key. A known key that is offered is recorded only when its
    proof comes, or when it is clear that none will. */
 
+static bool is_unlimited(const wr_keyopts *o) {
+  return o->port_forwarding && !o->verify_required && o->expires_s == 0 &&
+         o->from == NULL && o->n_opens == 0 && o->n_listens == 0;
+}
+
+bool wr__auth_listed(const wr_server *s, wr_slice blob) {
+  const wr_keyline *line = wr_authkeys_find(s->keys, blob, false, NULL);
+  while (line != NULL && !is_unlimited(&line->opts)) {
+    line = wr_authkeys_find(s->keys, blob, false, line);
+  }
+  return line != NULL;
+}
+
 static void remember(server_session *ss, const wr_auth_offer *offer) {
   WR_ASSERT(offer->blob.len <= AUTH_BLOB_MAX);
   memcpy(ss->blob, offer->blob.data, offer->blob.len);
@@ -69,7 +82,7 @@ void wr__auth_offered(server_session *ss, const wr_auth_offer *offer) {
   }
   ss->unproved = false;
   remember(ss, offer);
-  if (!wr_authkeys_has(ss->server->keys, offer->blob)) {
+  if (!wr__auth_listed(ss->server, offer->blob)) {
     reject(ss, "unknown-key");
   } else if (!offer->proof) {
     ss->unproved = true;
@@ -105,7 +118,7 @@ void wr__auth_authorized(server_session *ss, bool accepted) {
   }
   if (!accepted) {
     reject(ss, "not-authorized");
-  } else if (!wr_authkeys_has(ss->server->keys, remembered(ss))) {
+  } else if (!wr__auth_listed(ss->server, remembered(ss))) {
     reject(ss, "unknown-key");
   } else {
     accept_proof(ss);

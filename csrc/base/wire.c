@@ -78,8 +78,12 @@ uint8_t wr_lower(uint8_t c) {
   return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
 }
 
+wr_slice wr_slice_of(const char *cstr) {
+  return (wr_slice){(const uint8_t *)cstr, strlen(cstr)};
+}
+
 bool wr_slice_eq(wr_slice s, const char *cstr) {
-  return wr_slice_same(s, (wr_slice){(const uint8_t *)cstr, strlen(cstr)});
+  return wr_slice_same(s, wr_slice_of(cstr));
 }
 
 bool wr_slice_eq_nocase(wr_slice s, const char *cstr) {

@@ -25,6 +25,8 @@ wr_slice wr_rd_string(wr_rd *r);
 /* True if nothing failed and nothing is left. */
 bool wr_rd_done(const wr_rd *r);
 
+/* All of a C string but its zero; borrowed. */
+wr_slice wr_slice_of(const char *cstr);
 bool wr_slice_eq(wr_slice s, const char *cstr);
 bool wr_slice_same(wr_slice a, wr_slice b);
 /* As wr_slice_eq; letters of US-ASCII compare without case. */

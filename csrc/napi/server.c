@@ -127,14 +127,16 @@ static wr_policy *read_rules(wrn_call *c, napi_value array) {
 /* NULL if absent or after an error; then *line may say where. */
 static wr_authkeys *read_keys(wrn_call *c, napi_value v, size_t *line) {
   wr_authkeys *keys = NULL;
+  wr_authkeys_error error = {0};
   wr_slice text = wrn_text(c, v);
   if (c->err != 0 || text.data == NULL) {
     return NULL;
   }
   wr_ctx *ctx = &c->env->ctx;
-  wrn_fail(c,
-           wr_authkeys_parse(&ctx->mem, wr_ctx_rand64(ctx),
-                             (const char *)text.data, text.len, &keys, line));
+  wrn_fail(c, wr_authkeys_parse(&ctx->mem, wr_ctx_rand64(ctx),
+                                WR_AUTHKEYS_USERS, "", (const char *)text.data,
+                                text.len, &keys, &error));
+  *line = error.line;
   return c->err != 0 ? NULL : keys;
 }
 

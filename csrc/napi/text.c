@@ -11,18 +11,19 @@
 int64_t wrn_authorized_keys_check(wrn_call *c) {
   wr_slice text = wrn_need_text(c, c->argv[0]);
   wr_authkeys *keys = NULL;
-  size_t line = 0;
+  wr_authkeys_error error = {0};
   size_t count = 0;
   if (c->err != 0) {
     return c->err;
   }
   int err = wr_authkeys_parse(&c->env->ctx.mem, wr_ctx_rand64(&c->env->ctx),
-                              (const char *)text.data, text.len, &keys, &line);
+                              WR_AUTHKEYS_USERS, "", (const char *)text.data,
+                              text.len, &keys, &error);
   if (err == 0) {
     count = wr_authkeys_count(keys);
     wr_authkeys_free(keys);
   }
-  (void)wrn_status_line(c, err, line);
+  (void)wrn_status_line(c, err, error.line);
   wrn_put_num(c, c->result, "count", (double)count);
   return 0;
 }

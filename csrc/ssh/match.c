@@ -223,10 +223,6 @@ static bool in_network(const entry *e, const peer *p) {
          (e->negated || !(e->scoped || p->scoped));
 }
 
-static wr_slice peer_text(const peer *p) {
-  return (wr_slice){(const uint8_t *)p->text, strlen(p->text)};
-}
-
 bool wr_match_from_valid(wr_slice list) {
   bool valid = is_list(list);
   while (valid && list.len > 0) {
@@ -243,7 +239,7 @@ wr_match wr_match_from(wr_slice list, const char *address) {
   }
   while (list.len > 0) {
     entry e = next_entry(&list);
-    if (in_network(&e, &p) || match(e.text, peer_text(&p), true)) {
+    if (in_network(&e, &p) || match(e.text, wr_slice_of(p.text), true)) {
       if (e.negated) {
         return WR_MATCH_NEGATED;
       }

@@ -171,15 +171,15 @@ HELP_UNUSED static wr_authkeys *app_authkeys(app *a, unsigned which) {
   wr_mem *mem = &a->e.ctx.mem;
   wr_authkeys *keys = NULL;
   wr_buf text;
-  size_t line;
+  wr_authkeys_error error;
   wr_buf_init(&text, mem, 8192);
   for (unsigned i = 0; i < WR_COUNTOF(a->keys); i++) {
     if ((which & (1u << i)) != 0) {
       MUST(wr_key_write_public(wr_key_blob(a->keys[i]), "", &text) == 0);
     }
   }
-  MUST(wr_authkeys_parse(mem, 1, (const char *)text.data, text.len, &keys,
-                         &line) == 0);
+  MUST(wr_authkeys_parse(mem, 1, WR_AUTHKEYS_USERS, "", (const char *)text.data,
+                         text.len, &keys, &error) == 0);
   wr_buf_reset(&text);
   return keys;
 }
