@@ -278,7 +278,7 @@ t.test('authorized_keys, specifications, rules', async (t) => {
     line: 0,
     count: 1,
   });
-  t.match(native.authorizedKeysCheck(`\nno-pty ${publicKey}\n`), {
+  t.match(native.authorizedKeysCheck(`\ncommand="x" ${publicKey}\n`), {
     status: E.KEY_OPTIONS,
     line: 2,
   });

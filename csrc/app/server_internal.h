@@ -109,6 +109,8 @@ void wr__session_abort(server_session *ss);
 void wr__server_gone(wr_server *s);
 
 /* server_auth.c */
+/* Whether a line without limits is for this key. */
+bool wr__auth_listed(const wr_server *s, wr_slice blob);
 void wr__auth_offered(server_session *ss, const wr_auth_offer *offer);
 void wr__auth_ignored(server_session *ss, const char *user, const char *reason);
 void wr__auth_authorized(server_session *ss, bool accepted);

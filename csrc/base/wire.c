@@ -74,8 +74,28 @@ bool wr_slice_same(wr_slice a, wr_slice b) {
   return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+uint8_t wr_lower(uint8_t c) {
+  return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+}
+
+wr_slice wr_slice_of(const char *cstr) {
+  return (wr_slice){(const uint8_t *)cstr, strlen(cstr)};
+}
+
 bool wr_slice_eq(wr_slice s, const char *cstr) {
-  return wr_slice_same(s, (wr_slice){(const uint8_t *)cstr, strlen(cstr)});
+  return wr_slice_same(s, wr_slice_of(cstr));
+}
+
+bool wr_slice_eq_nocase(wr_slice s, const char *cstr) {
+  if (s.len != strlen(cstr)) {
+    return false;
+  }
+  for (size_t i = 0; i < s.len; i++) {
+    if (wr_lower(s.data[i]) != wr_lower((uint8_t)cstr[i])) {
+      return false;
+    }
+  }
+  return true;
 }
 
 bool wr_slice_has_nul(wr_slice s) {

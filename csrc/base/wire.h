@@ -25,10 +25,16 @@ wr_slice wr_rd_string(wr_rd *r);
 /* True if nothing failed and nothing is left. */
 bool wr_rd_done(const wr_rd *r);
 
+/* All of a C string but its zero; borrowed. */
+wr_slice wr_slice_of(const char *cstr);
 bool wr_slice_eq(wr_slice s, const char *cstr);
 bool wr_slice_same(wr_slice a, wr_slice b);
+/* As wr_slice_eq; letters of US-ASCII compare without case. */
+bool wr_slice_eq_nocase(wr_slice s, const char *cstr);
 /* True if a zero byte is among them: such a string is never a name or path. */
 bool wr_slice_has_nul(wr_slice s);
+/* Letters of US-ASCII only. */
+uint8_t wr_lower(uint8_t c);
 
 void wr_put_u16(uint8_t *p, uint16_t v);
 void wr_put_u32(uint8_t *p, uint32_t v);

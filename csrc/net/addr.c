@@ -125,21 +125,21 @@ static bool parse_v6(const char *text, wr_ip *ip) {
   return true;
 }
 
-int wr_ip_parse(const char *text, wr_ip *ip) {
-  char inner[WR_ADDR_TEXT_MAX];
+int wr_ip_parse_as_is(const char *text, wr_ip *ip) {
   uint8_t v4[4];
-  wr_ip found;
   if (aton(text, v4)) {
     set_v4(ip, v4);
     return 0;
   }
-  if (text[0] == '[') {
-    if (!unbracket(text, inner)) {
-      return WR_EMALFORMED;
-    }
-    text = inner;
-  }
-  if (!parse_v6(text, &found)) {
+  return parse_v6(text, ip) ? 0 : WR_EMALFORMED;
+}
+
+int wr_ip_parse(const char *text, wr_ip *ip) {
+  char inner[WR_ADDR_TEXT_MAX];
+  wr_ip found;
+  bool fine = text[0] == '[' ? unbracket(text, inner) && parse_v6(inner, &found)
+                             : wr_ip_parse_as_is(text, &found) == 0;
+  if (!fine) {
     return WR_EMALFORMED;
   }
   canonicalise(&found);
@@ -179,7 +179,7 @@ static uint8_t mask_at(unsigned bits, size_t i) {
   return (uint8_t)(0xff00U >> (bits - done));
 }
 
-static bool host_bits_zero(const wr_cidr *cidr) {
+bool wr_cidr_is_network(const wr_cidr *cidr) {
   size_t len = cidr->ip.family == 4 ? 4 : 16;
   for (size_t i = 0; i < len; i++) {
     if ((cidr->ip.bytes[i] & ~mask_at(cidr->bits, i)) != 0) {
@@ -210,7 +210,7 @@ int wr_cidr_parse(const char *text, wr_cidr *cidr) {
   if (slash != NULL && !parse_bits(slash + 1, width, &found.bits)) {
     return WR_EMALFORMED;
   }
-  if (!host_bits_zero(&found)) {
+  if (!wr_cidr_is_network(&found)) {
     return WR_EMALFORMED;
   }
   /* A prefix inside of ::ffff:0:0/96 is one of IPv4. A shorter one stays IPv6:

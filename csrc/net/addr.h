@@ -24,10 +24,15 @@ typedef struct wr_cidr {
    and as inet_aton does (127.1, 0x7f000001, 017700000001), since the system's
    resolver takes those as well. 0 or WR_EMALFORMED. */
 WR_NODISCARD int wr_ip_parse(const char *text, wr_ip *ip);
+/* The same without brackets, and not in canonical form: what is written as IPv6
+   stays that, whatever it stands for. */
+WR_NODISCARD int wr_ip_parse_as_is(const char *text, wr_ip *ip);
 /* "a.b.c.d" or "a::b"; a bare address means its full width; host bits must be
    zero. 0 or WR_EMALFORMED. */
 WR_NODISCARD int wr_cidr_parse(const char *text, wr_cidr *cidr);
 bool wr_cidr_contains(const wr_cidr *cidr, const wr_ip *ip);
+/* Whether the address has no bits but those of its prefix. */
+bool wr_cidr_is_network(const wr_cidr *cidr);
 
 /* false for other families than IPv4 and IPv6. */
 bool wr_ip_from_sockaddr(const struct sockaddr *sa, wr_ip *ip);

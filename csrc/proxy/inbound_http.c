@@ -90,28 +90,12 @@ static bool is_token(wr_slice s) {
   return s.len > 0;
 }
 
-static uint8_t lower(uint8_t c) {
-  return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
-}
-
-static bool same_text(wr_slice s, const char *want) {
-  if (s.len != strlen(want)) {
-    return false;
-  }
-  for (size_t i = 0; i < s.len; i++) {
-    if (lower(s.data[i]) != (uint8_t)want[i]) {
-      return false;
-    }
-  }
-  return true;
-}
-
 static bool same_name(wr_slice a, wr_slice b) {
   if (a.len != b.len) {
     return false;
   }
   for (size_t i = 0; i < a.len; i++) {
-    if (lower(a.data[i]) != lower(b.data[i])) {
+    if (wr_lower(a.data[i]) != wr_lower(b.data[i])) {
       return false;
     }
   }
@@ -217,7 +201,7 @@ static const http_field *find(const http_head *h, const char *name,
   const http_field *found = NULL;
   *count = 0;
   for (size_t i = 0; i < h->n; i++) {
-    if (same_text(h->fields[i].name, name)) {
+    if (wr_slice_eq_nocase(h->fields[i].name, name)) {
       found = &h->fields[i];
       (*count)++;
     }
@@ -229,7 +213,7 @@ static bool credentials_ok(const wr_inbound *in, wr_slice value) {
   uint8_t plain[3 * (MAX_CREDENTIALS / 4) + 3];
   wr_slice scheme;
   bool ok = false;
-  if (!cut(&value, ' ', &scheme) || !same_text(scheme, "basic")) {
+  if (!cut(&value, ' ', &scheme) || !wr_slice_eq_nocase(scheme, "basic")) {
     return false;
   }
   value = trim(value);
@@ -306,7 +290,8 @@ static int read_framing(wr_inbound *in, const http_head *h, refusal *why) {
     return bad(why, 400, "ambiguous length of the request's body");
   }
   if (te != NULL) {
-    if (!same_text(te->value, "chunked") || h->version.data[7] == '0') {
+    if (!wr_slice_eq_nocase(te->value, "chunked") ||
+        h->version.data[7] == '0') {
       return bad(why, 400, "unknown transfer coding");
     }
     wr_http_body_init_chunked(&in->body);
@@ -338,12 +323,12 @@ static bool is_dropped(const http_head *h, wr_slice name) {
       "connection", "proxy-connection",    "keep-alive",         "te",
       "upgrade",    "proxy-authorization", "proxy-authenticate", "host"};
   for (size_t i = 0; i < WR_COUNTOF(hop); i++) {
-    if (same_text(name, hop[i])) {
+    if (wr_slice_eq_nocase(name, hop[i])) {
       return true;
     }
   }
   for (size_t i = 0; i < h->n; i++) {
-    if (same_text(h->fields[i].name, "connection") &&
+    if (wr_slice_eq_nocase(h->fields[i].name, "connection") &&
         is_listed(h->fields[i].value, name)) {
       return true;
     }
@@ -367,7 +352,7 @@ static void also(int *err, int next) {
 static int put_request_line(wr_buf *b, const http_head *h, wr_slice path) {
   int err = put(b, h->method);
   also(&err, put_text(b, " "));
-  if (path.len == 0 && same_text(h->method, "options")) {
+  if (path.len == 0 && wr_slice_eq_nocase(h->method, "options")) {
     also(&err, put_text(b, "*"));
   } else if (path.len == 0 || path.data[0] == '?') {
     also(&err, put_text(b, "/"));
@@ -412,7 +397,7 @@ static int check_fields(const http_head *h, refusal *why) {
   for (size_t i = 0; i < h->n; i++) {
     for (size_t k = 0; k < WR_COUNTOF(needed); k++) {
       wr_slice name = {(const uint8_t *)needed[k], strlen(needed[k])};
-      if (same_text(h->fields[i].name, "connection") &&
+      if (wr_slice_eq_nocase(h->fields[i].name, "connection") &&
           is_listed(h->fields[i].value, name)) {
         return bad(why, 400, "Connection lists a field that is no option");
       }
@@ -435,7 +420,7 @@ static int split_target(wr_slice target, wr_slice *authority, wr_slice *path,
         why, 400,
         "this is a proxy: it takes CONNECT and absolute http:// targets");
   }
-  if (!same_text(start, scheme)) {
+  if (!wr_slice_eq_nocase(start, scheme)) {
     return bad(why, 400, "only http:// is forwarded; use CONNECT for the rest");
   }
   *authority = (wr_slice){target.data + n, target.len - n};
@@ -451,7 +436,7 @@ static int split_target(wr_slice target, wr_slice *authority, wr_slice *path,
 
 static int do_forward(wr_inbound *in, const http_head *h, refusal *why) {
   wr_slice authority, path;
-  in->no_reply_body = same_text(h->method, "head");
+  in->no_reply_body = wr_slice_eq_nocase(h->method, "head");
   int err = split_target(h->target, &authority, &path, why);
   if (err == 0) {
     err = parse_authority(in, authority, 80, why);
@@ -478,7 +463,7 @@ static int do_request(wr_inbound *in, http_head *h, refusal *why) {
     return err;
   }
   /* Methods are case-sensitive, but nobody means another one with "connect". */
-  if (same_text(h->method, "connect")) {
+  if (wr_slice_eq_nocase(h->method, "connect")) {
     return parse_authority(in, h->target, 0, why);
   }
   return do_forward(in, h, why);

@@ -18,10 +18,6 @@ static int fail(const char **why, const char *text) {
   return WR_ERULE;
 }
 
-static char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 bool wr__rule_host(const char *host, char dst[WR_HOST_MAX + 1]) {
   size_t len = strlen(host);
   if (len > 0 && host[len - 1] == '.') {
@@ -31,7 +27,7 @@ bool wr__rule_host(const char *host, char dst[WR_HOST_MAX + 1]) {
     return false;
   }
   for (size_t i = 0; i < len; i++) {
-    dst[i] = lower(host[i]);
+    dst[i] = (char)wr_lower((uint8_t)host[i]);
   }
   dst[len] = '\0';
   return true;

@@ -5,7 +5,6 @@
 #include "base/errors.h"
 #include "base/wire.h"
 
-#define RESERVED_PREFIX "wraith-"
 #define MAX_FIELDS 4
 
 /* One field between colons; brackets are taken off, so that text in them may
@@ -272,29 +271,4 @@ int wr_destination_parse(const char *text, wr_endpoint *out, const char **why) {
     *out = e;
   }
   return err;
-}
-
-static char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-bool wr_reserved_name(const char *host, char name[WR_HOST_MAX + 1]) {
-  size_t len = strlen(host);
-  if (len > 0 && host[len - 1] == '.') {
-    len--;
-  }
-  const size_t prefix = sizeof(RESERVED_PREFIX) - 1;
-  if (len < prefix || len > WR_HOST_MAX || memchr(host, '.', len) != NULL) {
-    return false;
-  }
-  for (size_t i = 0; i < prefix; i++) {
-    if (lower(host[i]) != RESERVED_PREFIX[i]) {
-      return false;
-    }
-  }
-  for (size_t i = 0; i < len; i++) {
-    name[i] = lower(host[i]);
-  }
-  name[len] = '\0';
-  return true;
 }

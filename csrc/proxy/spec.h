@@ -3,6 +3,7 @@
 
 #include "base/common.h"
 #include "net/addr.h"
+#include "net/reserved.h"
 
 /* Forward specifications of ssh(1): -L and -R share the shape
      [bind:]port:host:hostport   [bind:]port:path
@@ -33,8 +34,5 @@ WR_NODISCARD int wr_forward_spec_parse(const char *text, bool remote,
    ("wraith-…", port 1 then). Same errors. */
 WR_NODISCARD int wr_destination_parse(const char *text, wr_endpoint *out,
                                       const char **why);
-/* A single label that begins with "wraith-", case-insensitive, one trailing dot
-   ignored. Writes the lower-case name without the dot to name. */
-bool wr_reserved_name(const char *host, char name[WR_HOST_MAX + 1]);
 
 #endif /* !defined(WR_PROXY_SPEC_H) */

@@ -6,61 +6,167 @@
 #include "ssh/key_internal.h"
 
 /* The shortest line with a key is longer. */
-#define LINE_MIN 64
+#define LINE_MIN 32
+
+/* A line with a key. */
+typedef struct entry {
+  wr_keyline line;
+  struct entry *next; /* in the file */
+  struct entry *same; /* the next one that find() is to return */
+  struct entry *last; /* of the first line for a blob: the end of `same` */
+  uint8_t blob[];
+} entry;
 
 struct wr_authkeys {
   wr_mem *mem;
-  wr_map *keys; /* blob to the wr_authkeys itself: a set */
+  char *name;
+  entry *entries; /* in the order of the file */
+  size_t count;
+  /* Blob to the first entry. */
+  wr_map *logins;
+  wr_map *authorities;
 };
 
 /* Reading a file. */
 typedef struct reader {
   wr_authkeys *keys;
+  wr_authkeys_kind kind;
+  entry **end; /* where the next entry is linked */
+  size_t number;
+  const char *why;
   wr_buf blob; /* of the line at hand */
 } reader;
 
-/* Skips the options in front of a key: up to the first blank that is not in
-   quotes; \" is a quote within them. */
-static wr_slice skip_options(wr_slice line) {
+/* Takes the options off the front of a line: up to the first blank that is not
+   in quotes; \" is a quote within them. */
+static wr_slice take_options(wr_slice *line) {
   bool quoted = false;
   size_t i = 0;
-  for (; i < line.len; i++) {
-    uint8_t c = line.data[i];
+  for (; i < line->len; i++) {
+    uint8_t c = line->data[i];
     if (!quoted && (c == ' ' || c == '\t')) {
       break;
     }
-    if (c == '\\' && i + 1 < line.len && line.data[i + 1] == '"') {
+    if (c == '\\' && i + 1 < line->len && line->data[i + 1] == '"') {
       i++;
     } else if (c == '"') {
       quoted = !quoted;
     }
   }
-  return (wr_slice){line.data + i, line.len - i};
+  i = WR_MIN(i, line->len);
+  wr_slice options = {line->data, i};
+  line->data += i;
+  line->len -= i;
+  return options;
 }
 
-/* Why the line is no plain Ed25519 key. Whatever stands in front of a key is
-   taken for options, for that is what sshd would make of it. */
-static int refuse(wr_slice type, wr_slice line) {
-  if (wr__key_type_known(type)) {
+static wr_slice first_word(wr_slice line) {
+  return wr__next_word(&line);
+}
+
+static int read_options(reader *r, wr_slice options, wr_keyopts *opts) {
+  if (r->kind == WR_AUTHKEYS_AUTHORITIES) {
+    r->why = "a file of authorities has no options";
+    return WR_EKEY_OPTIONS;
+  }
+  return wr_keyopts_parse(r->keys->mem, (const char *)options.data, options.len,
+                          opts, &r->why);
+}
+
+static bool is_login_type(wr_slice type) {
+  return wr_slice_eq(type, WR__ED25519) || wr_slice_eq(type, WR__SK_ED25519);
+}
+
+static bool is_signing_type(wr_slice type) {
+  static const char *const others[] = {"ssh-rsa", "ecdsa-sha2-nistp256",
+                                       "ecdsa-sha2-nistp384",
+                                       "ecdsa-sha2-nistp521"};
+  for (size_t i = 0; i < WR_COUNTOF(others); i++) {
+    if (wr_slice_eq(type, others[i])) {
+      return true;
+    }
+  }
+  return is_login_type(type);
+}
+
+/* Whether a signature by the key could be checked. */
+static bool is_usable(wr_slice blob) {
+  wr_rd r;
+  wr_rd_init(&r, blob.data, blob.len);
+  bool sk = wr_slice_eq(wr_rd_string(&r), WR__SK_ED25519);
+  return wr__blob_well_formed(blob) &&
+         (!sk || wr_rd_string(&r).len == WR__PUBLIC_SIZE);
+}
+
+/* Takes opts over on success. */
+static int add_entry(reader *r, const wr_keyopts *opts, bool authority) {
+  wr_authkeys *keys = r->keys;
+  wr_map *map = authority ? keys->authorities : keys->logins;
+  size_t len = r->blob.len;
+  entry *first = wr_map_get(map, r->blob.data, len);
+  entry *e = wr_alloc(keys->mem, sizeof(*e) + len);
+  if (e == NULL) {
+    return WR_ENOMEM;
+  }
+  memcpy(e->blob, r->blob.data, len);
+  if (first == NULL) {
+    int err = wr_map_set(map, e->blob, len, e);
+    if (err != 0) {
+      wr_free(keys->mem, e);
+      return err == WR_ELIMIT ? WR_EKEY_FORMAT : err;
+    }
+    first = e;
+  } else {
+    first->last->same = e;
+  }
+  e->line = (wr_keyline){keys->name, r->number, {e->blob, len}, *opts};
+  e->next = NULL;
+  e->same = NULL;
+  first->last = e;
+  *r->end = e;
+  r->end = &e->next;
+  keys->count++;
+  return 0;
+}
+
+/* The key at the front of the line. Takes opts over on success. */
+static int read_key(reader *r, wr_slice line, const wr_keyopts *opts) {
+  bool authority = r->kind == WR_AUTHKEYS_AUTHORITIES || opts->cert_authority;
+  wr_slice type = first_word(line);
+  if (authority ? !is_signing_type(type) : !is_login_type(type)) {
     return WR_EKEY_TYPE;
   }
-  wr_slice rest = skip_options(line);
-  return wr__key_type_known(wr__next_word(&rest)) ? WR_EKEY_OPTIONS
-                                                  : WR_EKEY_FORMAT;
-}
-
-static int read_key(reader *r, wr_slice line) {
   wr_buf_consume(&r->blob, r->blob.len);
   int err = wr_blob_parse_line((const char *)line.data, line.len, &r->blob);
   if (err != 0) {
     return err;
   }
-  wr_slice blob = {r->blob.data, r->blob.len};
-  if (wr__blob_ed25519(blob) == NULL) {
+  if (!is_usable((wr_slice){r->blob.data, r->blob.len})) {
     return WR_EKEY_FORMAT;
   }
-  err = wr_map_set(r->keys->keys, blob.data, blob.len, r->keys);
-  return err == WR_ELIMIT ? WR_EKEY_FORMAT : err;
+  return add_entry(r, opts, authority);
+}
+
+/* Whatever stands in front of a key is taken for options, for that is what sshd
+   would make of it. */
+static int read_text(reader *r, wr_slice line) {
+  wr_keyopts opts;
+  int err = 0;
+  wr_keyopts_init(&opts);
+  if (!wr__key_type_known(first_word(line))) {
+    wr_slice options = take_options(&line);
+    if (!wr__key_type_known(first_word(line))) {
+      return WR_EKEY_FORMAT;
+    }
+    err = read_options(r, options, &opts);
+  }
+  if (err == 0) {
+    err = read_key(r, line, &opts);
+  }
+  if (err != 0) {
+    wr_keyopts_reset(r->keys->mem, &opts);
+  }
+  return err;
 }
 
 /* A line without its line feed. */
@@ -75,53 +181,45 @@ static int read_line(reader *r, wr_slice line) {
     line.data++;
     line.len--;
   }
-  if (line.len == 0 || line.data[0] == '#') {
-    return 0;
-  }
-  wr_slice rest = line;
-  wr_slice type = wr__next_word(&rest);
-  if (!wr_slice_eq(type, WR__ED25519)) {
-    return refuse(type, line);
-  }
-  return read_key(r, line);
+  return line.len == 0 || line.data[0] == '#' ? 0 : read_text(r, line);
 }
 
-static int read_lines(reader *r, wr_slice text, size_t *line) {
-  size_t number = 0;
+static int read_lines(reader *r, wr_slice text) {
   int err = 0;
   while (err == 0 && text.len > 0) {
     const uint8_t *lf = memchr(text.data, '\n', text.len);
     size_t n = lf == NULL ? text.len : (size_t)(lf - text.data);
     size_t skip = lf == NULL ? n : n + 1;
-    number++;
+    r->number++;
     err = read_line(r, (wr_slice){text.data, n});
     text.data += skip;
     text.len -= skip;
   }
-  if (err != 0) {
-    *line = err == WR_ENOMEM ? 0 : number;
-  }
   return err;
 }
 
-static wr_authkeys *authkeys_new(wr_mem *mem, uint64_t seed, size_t limit) {
+static wr_authkeys *authkeys_new(wr_mem *mem, uint64_t seed, const char *name,
+                                 size_t limit) {
   wr_authkeys *keys = wr_calloc(mem, 1, sizeof(*keys));
   if (keys == NULL) {
     return NULL;
   }
   keys->mem = mem;
-  keys->keys = wr_map_new(mem, seed, limit);
-  if (keys->keys == NULL) {
-    wr_free(mem, keys);
+  keys->name = wr_strdup(mem, name);
+  keys->logins = wr_map_new(mem, seed, limit);
+  keys->authorities = wr_map_new(mem, seed, limit);
+  if (keys->name == NULL || keys->logins == NULL || keys->authorities == NULL) {
+    wr_authkeys_free(keys);
     return NULL;
   }
   return keys;
 }
 
-int wr_authkeys_parse(wr_mem *mem, uint64_t seed, const char *text, size_t len,
-                      wr_authkeys **out, size_t *line) {
+int wr_authkeys_parse(wr_mem *mem, uint64_t seed, wr_authkeys_kind kind,
+                      const char *name, const char *text, size_t len,
+                      wr_authkeys **out, wr_authkeys_error *error) {
   wr_slice all = {(const uint8_t *)text, len};
-  *line = 0;
+  *error = (wr_authkeys_error){0};
   if (len > WR_AUTHKEYS_FILE_MAX) {
     return WR_EKEY_FORMAT;
   }
@@ -130,14 +228,17 @@ int wr_authkeys_parse(wr_mem *mem, uint64_t seed, const char *text, size_t len,
     all.data += 3;
     all.len -= 3;
   }
-  reader r = {.keys = authkeys_new(mem, seed, len / LINE_MIN + 1)};
+  reader r = {.keys = authkeys_new(mem, seed, name, len / LINE_MIN + 1),
+              .kind = kind};
   if (r.keys == NULL) {
     return WR_ENOMEM;
   }
+  r.end = &r.keys->entries;
   wr_buf_init(&r.blob, mem, WR__BLOB_MAX);
-  int err = read_lines(&r, all, line);
+  int err = read_lines(&r, all);
   wr_buf_reset(&r.blob);
   if (err != 0) {
+    *error = (wr_authkeys_error){err == WR_ENOMEM ? 0 : r.number, r.why};
     wr_authkeys_free(r.keys);
     return err;
   }
@@ -149,14 +250,27 @@ void wr_authkeys_free(wr_authkeys *keys) {
   if (keys == NULL) {
     return;
   }
-  wr_map_free(keys->keys);
+  while (keys->entries != NULL) {
+    entry *e = keys->entries;
+    keys->entries = e->next;
+    wr_keyopts_reset(keys->mem, &e->line.opts);
+    wr_free(keys->mem, e);
+  }
+  wr_map_free(keys->logins);
+  wr_map_free(keys->authorities);
+  wr_free(keys->mem, keys->name);
   wr_free(keys->mem, keys);
 }
 
-bool wr_authkeys_has(const wr_authkeys *keys, wr_slice blob) {
-  return wr_map_get(keys->keys, blob.data, blob.len) != NULL;
+const wr_keyline *wr_authkeys_find(const wr_authkeys *keys, wr_slice blob,
+                                   bool authority, const wr_keyline *after) {
+  const entry *e =
+      after != NULL ? wr_container_of(after, const entry, line)->same
+                    : wr_map_get(authority ? keys->authorities : keys->logins,
+                                 blob.data, blob.len);
+  return e == NULL ? NULL : &e->line;
 }
 
 size_t wr_authkeys_count(const wr_authkeys *keys) {
-  return wr_map_count(keys->keys);
+  return keys->count;
 }

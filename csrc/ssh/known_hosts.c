@@ -7,10 +7,10 @@
 
 #include "base/errors.h"
 #include "ssh/key_internal.h"
+#include "ssh/match.h"
 
 #define DEFAULT_PORT 22
-/* Longer than any name of the DNS; a longer pattern matches nothing, as in
-   OpenSSH. */
+/* Longer than any name of the DNS. */
 #define NAME_MAX_CHARS 1024
 #define SHA1_SIZE 20
 
@@ -37,10 +37,6 @@ typedef struct cursor {
   size_t line; /* number of the line returned last, from 1 */
 } cursor;
 
-static uint8_t lower(uint8_t c) {
-  return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
-}
-
 static void make_name(name *n, const char *host, uint16_t port) {
   char tail[16] = "";
   bool plain = port == 0 || port == DEFAULT_PORT;
@@ -56,66 +52,10 @@ static void make_name(name *n, const char *host, uint16_t port) {
   }
   n->text[0] = '[';
   for (size_t i = 0; i < len; i++) {
-    n->text[head_len + i] = lower((uint8_t)host[i]);
+    n->text[head_len + i] = wr_lower((uint8_t)host[i]);
   }
   memcpy(n->text + head_len + len, tail, tail_len);
   n->len = head_len + len + tail_len;
-}
-
-/* Shell-like: '*' is any text, '?' any character. Only the last '*' is ever
-   tried again, so time is at most the product of the two lengths. */
-static bool match_pattern(wr_slice pattern, const name *n) {
-  size_t p = 0;
-  size_t s = 0;
-  size_t star = SIZE_MAX; /* behind the last '*' */
-  size_t star_s = 0;      /* where the text behind it was tried */
-  while (s < n->len) {
-    if (p < pattern.len && pattern.data[p] == '*') {
-      star = ++p;
-      star_s = s;
-    } else if (p < pattern.len && (pattern.data[p] == '?' ||
-                                   lower(pattern.data[p]) == n->text[s])) {
-      p++;
-      s++;
-    } else if (star != SIZE_MAX) {
-      p = star;
-      s = ++star_s;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.len && pattern.data[p] == '*') {
-    p++;
-  }
-  return p == pattern.len;
-}
-
-/* A negated pattern that matches decides, wherever it stands. */
-static bool match_list(wr_slice list, const name *n) {
-  bool found = false;
-  while (list.len > 0) {
-    const uint8_t *comma = memchr(list.data, ',', list.len);
-    size_t len = comma == NULL ? list.len : (size_t)(comma - list.data);
-    wr_slice pattern = {list.data, len};
-    bool negated = len > 0 && pattern.data[0] == '!';
-    if (negated) {
-      pattern.data++;
-      pattern.len--;
-    }
-    if (pattern.len >= NAME_MAX_CHARS) {
-      return false;
-    }
-    if (match_pattern(pattern, n)) {
-      if (negated) {
-        return false;
-      }
-      found = true;
-    }
-    size_t skip = comma == NULL ? len : len + 1;
-    list.data += skip;
-    list.len -= skip;
-  }
-  return found;
 }
 
 static bool decode_sha1(wr_slice text, uint8_t dst[SHA1_SIZE]) {
@@ -153,7 +93,10 @@ static bool match_hosts(wr_slice hosts, const name *n) {
   if (n->len == 0) {
     return false;
   }
-  return hosts.data[0] == '|' ? match_hashed(hosts, n) : match_list(hosts, n);
+  if (hosts.data[0] == '|') {
+    return match_hashed(hosts, n);
+  }
+  return wr_match_list(hosts, (wr_slice){n->text, n->len}) == WR_MATCH_YES;
 }
 
 static bool read_marker(wr_slice word, marker *out) {
@@ -307,24 +250,9 @@ int wr_known_hosts_line(const char *host, uint16_t port, wr_slice blob,
   return err;
 }
 
-/* Whether the type stands in the list, which began at `from` in the buffer. */
-static bool listed(const wr_buf *out, size_t from, wr_slice type) {
-  wr_slice list = {out->data + from, out->len - from};
-  while (list.len > 0) {
-    const uint8_t *comma = memchr(list.data, ',', list.len);
-    size_t len = comma == NULL ? list.len : (size_t)(comma - list.data);
-    if (wr_slice_same((wr_slice){list.data, len}, type)) {
-      return true;
-    }
-    size_t skip = comma == NULL ? len : len + 1;
-    list.data += skip;
-    list.len -= skip;
-  }
-  return false;
-}
-
 static int add_type(wr_buf *out, size_t from, wr_slice type) {
-  if (out->len > from && listed(out, from, type)) {
+  if (out->len > from &&
+      wr_match_name((wr_slice){out->data + from, out->len - from}, type)) {
     return 0;
   }
   int err = wr_buf_reserve(out, type.len + 1);

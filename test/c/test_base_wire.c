@@ -109,6 +109,22 @@ TEST(slices_compare_by_length_and_bytes) {
   CHECK(wr_slice_has_nul((wr_slice){(const uint8_t *)"a", 2}));
 }
 
+TEST(letters_compare_without_case) {
+  wr_slice s = {(const uint8_t *)"aZ[@`{9\xc4", 8};
+  CHECK(wr_slice_eq_nocase(s, "Az[@`{9\xc4"));
+  CHECK(!wr_slice_eq_nocase(s, "Az{@`{9\xc4"));
+  CHECK(!wr_slice_eq_nocase(s, "Az[@@{9\xc4"));
+  CHECK(!wr_slice_eq_nocase(s, "Az[@`{9\xe4"));
+  CHECK(!wr_slice_eq_nocase(s, "Az[@`{9"));
+  CHECK(!wr_slice_eq_nocase(s, "Az[@`{9\xc4 "));
+  CHECK(wr_slice_eq_nocase((wr_slice){NULL, 0}, ""));
+  EQ_UINT(wr_lower('A'), 'a');
+  EQ_UINT(wr_lower('Z'), 'z');
+  EQ_UINT(wr_lower('@'), '@');
+  EQ_UINT(wr_lower('['), '[');
+  EQ_UINT(wr_lower(0xc4), 0xc4);
+}
+
 TEST(numbers_are_stored_big_endian) {
   uint8_t p[8];
   wr_put_u16(p, 0x8102);

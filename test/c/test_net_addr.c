@@ -67,6 +67,47 @@ TEST(addresses_that_do_not_parse) {
   }
 }
 
+TEST(addresses_as_they_are_written) {
+  static const struct {
+    const char *text;
+    int family; /* 0: does not parse */
+    uint8_t last;
+  } cases[] = {
+      {"10.1.2.3", 4, 0},
+      {"127.1", 4, 0},
+      {"0x7f000001", 4, 0},
+      {"::1", 6, 1},
+      {"::ffff:10.1.2.3", 6, 3},
+      {"64:ff9b::10.1.2.3", 6, 3},
+      {"[::1]", 0, 0},
+      {"fe80::1%1", 0, 0},
+      {"", 0, 0},
+      {"10.0.0.0/8", 0, 0},
+  };
+  for (size_t i = 0; i < WR_COUNTOF(cases); i++) {
+    wr_ip ip = {.family = 0};
+    int err = wr_ip_parse_as_is(cases[i].text, &ip);
+    OK((err == 0) == (cases[i].family != 0) && ip.family == cases[i].family &&
+           ip.bytes[15] == cases[i].last,
+       "%s is of family %d", cases[i].text, cases[i].family);
+  }
+}
+
+TEST(networks_have_no_host_bits) {
+  wr_cidr cidr = {.bits = 24};
+  MUST(wr_ip_parse_as_is("10.1.2.0", &cidr.ip) == 0);
+  CHECK(wr_cidr_is_network(&cidr));
+  cidr.bits = 23;
+  CHECK(wr_cidr_is_network(&cidr));
+  cidr.bits = 22;
+  CHECK(!wr_cidr_is_network(&cidr));
+  MUST(wr_ip_parse_as_is("64:ff9b::1", &cidr.ip) == 0);
+  cidr.bits = 128;
+  CHECK(wr_cidr_is_network(&cidr));
+  cidr.bits = 127;
+  CHECK(!wr_cidr_is_network(&cidr));
+}
+
 static bool holds(const char *prefix, const char *text) {
   wr_cidr cidr;
   wr_ip ip;
