@@ -273,15 +273,23 @@ t.test('authorized_keys, specifications, rules', async (t) => {
   const key = native.keyGenerate();
   const { publicKey } = native.keyInfo(key);
   native.keyFree(key);
-  t.strictSame(native.authorizedKeysCheck(`# c\n\n${publicKey} me\n`), {
+  const keysFile = (text) => ({ kind: 'keys', name: 'file', text });
+  t.strictSame(native.trustCheck([keysFile(`# c\n\n${publicKey} me\n`)]), {
     status: 0,
     line: 0,
-    count: 1,
+    source: 0,
   });
-  t.match(native.authorizedKeysCheck(`\ncommand="x" ${publicKey}\n`), {
-    status: E.KEY_OPTIONS,
-    line: 2,
-  });
+  t.match(
+    native.trustCheck([
+      { kind: 'authorities', name: '', text: publicKey },
+      keysFile(`\ncommand="x" ${publicKey}\n`),
+    ]),
+    { status: E.KEY_OPTIONS, line: 2, source: 1, why: /command/ },
+  );
+  t.equal(
+    native.trustCheck([{ kind: 'else', name: '', text: '' }]).status,
+    E.INVALID_ARGUMENT,
+  );
   t.strictSame(native.forwardSpec('[::1]:8080:db:5432', false), {
     bind: { host: '::1', port: 8080 },
     bindGiven: true,
@@ -564,7 +572,8 @@ t.test('a server without a log writes none', async (t) => {
 t.test('reload says what is wrong, and where', async (t) => {
   const pair = await rawPair();
   const { id } = pair.server;
-  t.match(native.serverReload(id, { authorizedKeys: '#\nnonsense\n' }), {
+  const keysFile = (text) => [{ kind: 'keys', name: '', text }];
+  t.match(native.serverReload(id, { trust: keysFile('#\nnonsense\n') }), {
     status: E.KEY_FORMAT,
     line: 2,
   });
@@ -574,7 +583,7 @@ t.test('reload says what is wrong, and where', async (t) => {
   t.equal(native.serverReload(id, { rules: [[false, '*']] }), 0);
   t.equal(native.serverReload(id, {}), 0);
   // Whose key stands there no longer is sent away.
-  t.equal(native.serverReload(id, { authorizedKeys: '' }), 0);
+  t.equal(native.serverReload(id, { trust: [] }), 0);
   t.match((await pair.tunnel.next(EVENT.DOWN)).a, { wasUp: true });
   await closePair(pair);
 });

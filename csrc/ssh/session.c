@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "ssh/cert.h"
+
 #define LOGIN_MAX 255u
 #define BLOB_MAX ((size_t)8192)
 /* How long what was written before the end may take to leave, and how long the

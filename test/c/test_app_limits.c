@@ -31,6 +31,15 @@ static void end_channel(asked *o) {
   run();
 }
 
+/* Sockets that listened are closed by the loop. */
+static void close_all(raw *r) {
+  raw_end(r);
+  app_stop(&a);
+  uv_run(&a.e.loop, UV_RUN_NOWAIT);
+  run();
+  app_close(&a);
+}
+
 /* Both clocks go on. */
 static void pass(uint64_t ms) {
   wall_ms += (int64_t)ms;
@@ -61,8 +70,7 @@ TEST(a_key_without_forwarding_logs_in_and_no_more) {
     log_in(&r);
     CHECK(r.ready);
     EQ_INT(ask(&r, &o, WR_TARGET_TCP, "127.0.0.1", 9), WR_ECHANNEL_DENIED);
-    EQ_INT(ask(&r, &o, WR_TARGET_TCP, "wraith-control", 1),
-           WR_ECHANNEL_DENIED);
+    EQ_INT(ask(&r, &o, WR_TARGET_TCP, "wraith-control", 1), WR_ECHANNEL_DENIED);
     EQ_INT(ask_listen(&r, "localhost", 0), WR_EFORWARD_REFUSED);
     EQ_INT(ask_listen(&r, "wraith-events", 0), WR_EFORWARD_REFUSED);
     raw_end(&r);
@@ -78,8 +86,7 @@ TEST(permitlisten_limits_remote_forwards) {
   EQ_INT(ask_listen(&r, "127.0.0.1", 0), WR_EFORWARD_REFUSED);
   EQ_INT(ask_listen(&r, "wraith-events", 0), 0);
   EQ_INT(ask_listen(&r, "wraith-other", 0), WR_EFORWARD_REFUSED);
-  raw_end(&r);
-  app_close(&a);
+  close_all(&r);
 }
 
 TEST(a_reload_takes_channels_away) {
@@ -103,8 +110,7 @@ TEST(a_reload_takes_channels_away) {
   app_reload(&a, 1, "restrict");
   run();
   CHECK(o[1].p.closed && !r.closed);
-  raw_end(&r);
-  app_close(&a);
+  close_all(&r);
 }
 
 TEST(a_reload_takes_names_away_from_the_server) {

@@ -117,7 +117,7 @@ const views = [
 const names = (
   'host port path pipe user identities hostKeyTypes keepalive instance ' +
   'connectTimeout ciphers rekeyBytes bindHost bindPort bindPath inbound ' +
-  'target password hostKey authorizedKeys rules forwarding gatewayPorts ' +
+  'target password hostKey trust kind name text rules forwarding gatewayPorts ' +
   'authorize maxSessions maxStartups logLevel ring onEvents'
 ).split(' ');
 
@@ -129,7 +129,7 @@ const likely = {
   user: () => 'junk',
   identities: () => [userKey],
   hostKey: () => hostKey,
-  authorizedKeys: () => publicKey,
+  trust: () => [{ kind: 'keys', name: '', text: publicKey }],
   rules: () => [[true, '*']],
   bindHost: () => '127.0.0.1',
   target: () => ({ host: '127.0.0.1', port }),

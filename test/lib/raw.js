@@ -97,8 +97,8 @@ const noLimits = { rules: [], forwarding: true };
 
 function newServer(hostKey, userKey, options = {}) {
   const line = native.keyInfo(userKey).publicKey;
-  const authorizedKeys = Buffer.from(`${line}\n`);
-  return native.serverNew({ hostKey, authorizedKeys, ...noLimits, ...options });
+  const trust = [{ kind: 'keys', name: '', text: Buffer.from(`${line}\n`) }];
+  return native.serverNew({ hostKey, trust, ...noLimits, ...options });
 }
 
 /** A server and a tunnel that is up, both in this process. */
