@@ -288,7 +288,7 @@ t.test('authorized_keys, specifications, rules', async (t) => {
   );
   t.equal(
     native.trustCheck([{ kind: 'else', name: '', text: '' }]).status,
-    E.INVALID_ARGUMENT,
+    E.INVAL,
   );
   t.strictSame(native.forwardSpec('[::1]:8080:db:5432', false), {
     bind: { host: '::1', port: 8080 },
