@@ -9,7 +9,7 @@ static const struct {
   const char *file, *type, *bits;
 } pairs[] = {
     {"a", "ed25519", "256"},   {"b", "ecdsa", "384"},
-    {"c", "rsa", "2048"},      {"ed1", "ed25519", "256"},
+    {"c", "rsa", "1024"},      {"ed1", "ed25519", "256"},
     {"ed2", "ed25519", "256"}, {"ec2", "ecdsa", "256"},
     {"ec3", "ecdsa", "384"},   {"ec5", "ecdsa", "521"},
     {"rsa", "rsa", "1024"},    {"dsa", "dsa", "1024"},
