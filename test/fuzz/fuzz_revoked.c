@@ -10,19 +10,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static size_t count_lines(const uint8_t *data, size_t size) {
-  size_t n = 1;
-  for (size_t i = 0; i < size; i++) {
-    n += data[i] == '\n' ? 1 : 0;
-  }
-  return n;
-}
-
 static int add(wr_revoked *r, const void *data, size_t len) {
   size_t line = 0;
   int err = wr_revoked_add(r, data, len, &line);
   WR_ASSERT(err == 0 || err == WR_EKEY_FORMAT);
-  WR_ASSERT(err == 0 ? line == 0 : line <= count_lines(data, len));
+  WR_ASSERT(err == 0 ? line == 0 : line <= len + 1);
   return err;
 }
 
