@@ -290,7 +290,7 @@ TEST(sections_that_are_not_known) {
 /* Newer than the OpenSSH that tests have at hand. */
 TEST(extensions_are_ignored_unless_critical) {
 #define EXTENSION(critical) "\0\0\0\3a@b" critical "\0\0\0\4data"
-  static const struct {
+  const struct {
     wr_slice content;
     bool fine;
   } cases[] = {
