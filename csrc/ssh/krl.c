@@ -65,7 +65,8 @@ static int read_extension(wr_slice section) {
   return fine ? 0 : WR_EKEY_FORMAT;
 }
 
-/* Serial 0 cannot be revoked: a certificate without a serial has it. */
+/* Serial 0 cannot be revoked, here and below: certificates for which nobody
+   chose a serial have it. */
 static int read_serial(sink *to, wr_rd *r) {
   uint64_t serial = wr_rd_u64(r);
   if (serial == 0) {

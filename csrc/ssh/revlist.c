@@ -117,14 +117,10 @@ bool wr__revlist_has_key(const wr__revlist *list, const wr__keyhashes *key) {
          wr_map_get(list->sha256, key->sha256, sizeof(key->sha256)) != NULL;
 }
 
-/* Serial 0 is that of certificates for which none was chosen: lists cannot name
-   it, as in OpenSSH. */
 static bool has_cert(const wr__revcerts *certs, const wr__keyparts *cert) {
-  if (certs->ids != NULL &&
-      wr_map_get(certs->ids, cert->key_id.data, cert->key_id.len) != NULL) {
-    return true;
-  }
-  return cert->serial != 0 && wr__serials_has(&certs->serials, cert->serial);
+  return (certs->ids != NULL && wr_map_get(certs->ids, cert->key_id.data,
+                                           cert->key_id.len) != NULL) ||
+         wr__serials_has(&certs->serials, cert->serial);
 }
 
 bool wr__revlist_has_cert(const wr__revlist *list, const wr__keyparts *cert) {

@@ -16,6 +16,7 @@ static struct {
   wr_mem mem;
   char names[RV_FILES_MAX][64]; /* files with a public key or certificate */
   size_t count;
+  bool present;               /* ssh-keygen is there */
   uint8_t bytes[RV_FILE_MAX]; /* the file read last */
 } rv TAP_UNUSED;
 
@@ -23,6 +24,7 @@ TAP_UNUSED static void rv_set_up(void) {
   wr_mem_init(&rv.mem);
   rv.count = 0;
   kg_set_up();
+  rv.present = kg_present();
 }
 
 TAP_UNUSED static void rv_tear_down(void) {

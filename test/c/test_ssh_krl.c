@@ -130,7 +130,7 @@ static void check(wr_buf krl, bool taken, bool alike) {
   wr_revoked *r = rv_make(krl.data, krl.len);
   EQ_INT(r != NULL, taken);
   wr_revoked_free(r);
-  if (alike && kg_present()) {
+  if (alike && rv.present) {
     EQ_INT(openssh_takes(krl.data, krl.len), taken);
   }
   wr_buf_reset(&krl);
@@ -251,11 +251,12 @@ TEST(keys_and_hashes) {
   static const uint8_t hash[40] = {1};
   for (uint32_t n = 0; n < 40; n++) {
     wr_buf b;
+    bool alike = n % 12 >= 7 && n % 12 <= 9;
     wr_buf_init(&b, &rv.mem, 64);
     put_string(&b, (wr_slice){hash, n});
     wr_slice content = {b.data, b.len};
-    check(make(3, content), n == 20, true);
-    check(make(5, content), n == 32, true);
+    check(make(3, content), n == 20, alike);
+    check(make(5, content), n == 32, alike);
     wr_buf_reset(&b);
   }
   check(make(2, BYTES("\0\0\0\0")), false, false);
@@ -289,7 +290,7 @@ TEST(sections_that_are_not_known) {
 /* Newer than the OpenSSH that tests have at hand. */
 TEST(extensions_are_ignored_unless_critical) {
 #define EXTENSION(critical) "\0\0\0\3a@b" critical "\0\0\0\4data"
-  static const struct {
+  const struct {
     wr_slice content;
     bool fine;
   } cases[] = {

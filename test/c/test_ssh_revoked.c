@@ -9,7 +9,7 @@ static const struct {
   const char *file, *type, *bits;
 } pairs[] = {
     {"a", "ed25519", "256"},   {"b", "ecdsa", "384"},
-    {"c", "rsa", "2048"},      {"ed1", "ed25519", "256"},
+    {"c", "rsa", "1024"},      {"ed1", "ed25519", "256"},
     {"ed2", "ed25519", "256"}, {"ec2", "ecdsa", "256"},
     {"ec3", "ecdsa", "384"},   {"ec5", "ecdsa", "521"},
     {"rsa", "rsa", "1024"},    {"dsa", "dsa", "1024"},
@@ -50,8 +50,8 @@ static void make_certs(void) {
   static const char *const authorities[] = {"a", "b", "c"};
   for (size_t i = 3; i < plain_files; i++) {
     char file[64];
-    char cert[64];
-    char id[64];
+    char cert[80];
+    char id[80];
     snprintf(file, sizeof(file), "%.*s", (int)strlen(rv.names[i]) - 4,
              rv.names[i]);
     snprintf(cert, sizeof(cert), "%s.crt", file);
@@ -408,7 +408,8 @@ TEST(what_cannot_be_taken_apart_is_revoked) {
       MUST(copy != NULL);
       memcpy(copy, blob.data, n);
       /* Whole only without the byte behind it. */
-      if (!EQ_INT(wr_revoked_has(r, (wr_slice){copy, n}), n + 1 != blob.len)) {
+      bool whole = n + 1 == blob.len;
+      if (!CHECK(wr_revoked_has(r, (wr_slice){copy, n}) == !whole)) {
         DIAG("%zu bytes of %s", n, rv.names[i]);
       }
       free(copy);
