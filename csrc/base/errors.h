@@ -22,7 +22,7 @@
   XX(KEY_PASSPHRASE, -20022, "KEY_PASSPHRASE", "options",                      \
      "the key is encrypted and the passphrase is missing or wrong")            \
   XX(KEY_OPTIONS, -20023, "KEY_OPTIONS", "options",                            \
-     "the line has options, which are not supported")                          \
+     "an option of the line is unknown, malformed or cannot be enforced")      \
   XX(SPEC, -20024, "SPEC", "options", "malformed forward specification")       \
   XX(RULE, -20025, "RULE", "options", "malformed rule")                        \
   XX(SSH_PROTOCOL, -20030, "SSH_PROTOCOL", "kex", "SSH protocol error")        \

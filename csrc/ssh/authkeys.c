@@ -4,6 +4,7 @@
 
 #include "base/errors.h"
 #include "ssh/key_internal.h"
+#include "ssh/verify.h"
 
 /* The shortest line with a key is longer. */
 #define LINE_MIN 32
@@ -89,15 +90,6 @@ static bool is_signing_type(wr_slice type) {
   return is_login_type(type);
 }
 
-/* Whether a signature by the key could be checked. */
-static bool is_usable(wr_slice blob) {
-  wr_rd r;
-  wr_rd_init(&r, blob.data, blob.len);
-  bool sk = wr_slice_eq(wr_rd_string(&r), WR__SK_ED25519);
-  return wr__blob_well_formed(blob) &&
-         (!sk || wr_rd_string(&r).len == WR__PUBLIC_SIZE);
-}
-
 /* Takes opts over on success. */
 static int add_entry(reader *r, const wr_keyopts *opts, bool authority) {
   wr_authkeys *keys = r->keys;
@@ -141,7 +133,7 @@ static int read_key(reader *r, wr_slice line, const wr_keyopts *opts) {
   if (err != 0) {
     return err;
   }
-  if (!is_usable((wr_slice){r->blob.data, r->blob.len})) {
+  if (!wr_sig_key_usable((wr_slice){r->blob.data, r->blob.len})) {
     return WR_EKEY_FORMAT;
   }
   return add_entry(r, opts, authority);
