@@ -23,7 +23,6 @@ static wr_slice remembered(const server_session *ss) {
 
 static void record_reject(server_session *ss, const char *reason) {
   ss->attempts++;
-  ss->server->past.auth_rejected++;
   wr__log_attempt(ss, ss->user, ss->fingerprint, reason);
 }
 
@@ -95,7 +94,6 @@ void wr__auth_ignored(server_session *ss, const char *user,
   }
   settle_unproved(ss);
   ss->attempts++;
-  ss->server->past.auth_rejected++;
   wr__log_attempt(ss, user, "", signature ? "bad-signature" : reason);
 }
 

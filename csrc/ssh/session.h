@@ -49,6 +49,8 @@ typedef struct wr_auth_offer {
 typedef struct wr_ssh_handler {
   /* Client: judge this key, now or later, with wr_ssh_host_key_verdict(). */
   void (*on_host_key)(wr_ssh *s, wr_slice blob);
+  /* Server: the first key exchange is done. May be NULL. */
+  void (*on_keys)(wr_ssh *s);
   /* Server. The blob's type is ssh-ed25519 and well-formed. */
   void (*on_auth)(wr_ssh *s, const wr_auth_offer *offer);
   /* Server: a login was refused for a reason of the protocol's (a key type or
