@@ -15,6 +15,7 @@ const {
 } = require('./errors.js');
 const { defaultPaths, readSource } = require('./files.js');
 const { loadKey, loadOrCreateHostKey } = require('./keys.js');
+const { parseMetricsAddress, serveMetrics } = require('./metrics.js');
 const {
   check,
   kInternal,
@@ -92,6 +93,7 @@ class WraithServer extends EventEmitter {
   #id;
   #authorize;
   #log;
+  #metrics;
   #ref = new Ref();
   #closed;
   #resolveClosed;
@@ -145,6 +147,11 @@ class WraithServer extends EventEmitter {
       throw errorFromStatus(bound, { syscall: 'listen', address: host, port });
     }
     this.addresses.push({ transport, host: bound.host, port: bound.port });
+  }
+
+  async _serveMetrics(address) {
+    this.#metrics = await serveMetrics(address, () => this.stats());
+    this.metricsAddress = this.#metrics.address;
   }
 
   onEvent(type, event, b) {
@@ -310,6 +317,7 @@ class WraithServer extends EventEmitter {
     unregister(this.#id);
     this.#id = 0;
     this.#ref.close();
+    this.#metrics?.close();
     this.emit('close');
     this.#resolveClosed();
   }
@@ -373,11 +381,13 @@ async function serve(options) {
   o.internal = options?.[kInternal];
   if (o.signal?.aborted) throw abortError(o.signal);
   const listen = (o.listen ?? [DEFAULT_LISTEN]).map(parseListen);
+  const metrics = o.metrics && parseMetricsAddress(o.metrics);
   const rules = readRules(o);
   const authorizedKeys = await loadAuthorizedKeys(o);
   const key = await loadHostKey(o);
   const server = newServer(o, key, authorizedKeys, rules);
   try {
+    if (metrics) await server._serveMetrics(metrics);
     if (o.signal?.aborted) throw abortError(o.signal);
     for (const address of listen) server._listen(address);
   } catch (error) {

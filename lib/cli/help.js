@@ -43,6 +43,8 @@ const serve = `wraith serve [flags]
   --max-startups <n>         sessions not logged in; default 1000
   --max-sessions <n>         default 10000
   --max-channels <n>         per session; default 1000
+  --metrics <[addr:]port>    numbers for Prometheus, http://…/metrics; default
+                             address 127.0.0.1
 
 SIGHUP reads the authorized keys anew; if the file is broken, the log says why
 and the old keys stay. SIGTERM and SIGINT stop accepting, give channels 2 seconds
