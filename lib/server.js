@@ -405,4 +405,4 @@ function watchSignal(server, signal) {
   server.once('close', () => signal.removeEventListener('abort', onAbort));
 }
 
-module.exports = { WraithServer, serve };
+module.exports = { WraithServer, readRules, serve };
