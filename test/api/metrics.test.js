@@ -218,10 +218,17 @@ t.test('few connections, each for a short time', async (t) => {
   const idle = [];
   for (let i = 0; i < 16; i++) idle.push(await dial(t, port));
   const gone = idle.map(untilClosed);
-  idle[0].write('GET /metrics HTTP/1.1\r\nHost: x\r\n');
+  // Never idle, and never done.
+  idle[0].write('GET /metrics HTTP/1.1\r\nHost: x\r\nName: ');
+  const trickle = setInterval(() => idle[0].write('x'), 100);
+  t.teardown(() => clearInterval(trickle));
   idle[1].write('POST /metrics HTTP/1.1\r\nContent-Length: 9\r\n\r\n');
   const first = once(idle[1], 'data');
   t.equal((await turnedAway(port)).length, 0, 'one more is not taken');
+  t.ok(
+    idle.slice(2).every((socket) => !socket.closed),
+    'while the others are there',
+  );
   t.match(`${await first}`, /^HTTP\/1\.1 4\d\d /, 'a body is not awaited');
   await Promise.all(gone);
   t.equal(
