@@ -288,8 +288,19 @@ export interface SessionInfo extends Identity {
   bytesOut: number;
 }
 
+/** Durations, counted by size. */
+export interface Durations {
+  count: number;
+  /** Seconds in all. */
+  sum: number;
+  /** [seconds, how many took at most so long], ascending. */
+  buckets: [number, number][];
+}
+
+/** Now, and since the start. */
 export interface ServerStats {
   sessions: number;
+  /** Of these: not logged in. */
   startups: number;
   channels: number;
   remoteForwards: number;
@@ -297,10 +308,21 @@ export interface ServerStats {
   rejected: number;
   authAccepted: number;
   authRejected: number;
+  /** Dialled for, or given to the application. */
   channelsOpened: number;
+  /** At once, without a dial. */
   channelsRefused: number;
   bytesIn: number;
   bytesOut: number;
+  /** Keys that were judged; the reasons are those of the log. */
+  authentications: { accepted: number; rejected: Record<string, number> };
+  connectionsRejected: Record<string, number>;
+  /** By the server itself. */
+  sessionsEnded: Record<string, number>;
+  /** From the connection to the end of the first key exchange. */
+  handshake: Durations;
+  /** From the connection to the login. */
+  login: Durations;
 }
 
 /** One record of the log; the other fields depend on the message. */
@@ -356,6 +378,11 @@ export interface ServeOptions {
   gatewayPorts?: boolean;
   /** Default true; false serves control channels only. */
   forwarding?: boolean;
+  /**
+   * 'port' (of 127.0.0.1) or 'address:port': answers GET /metrics in
+   * Prometheus' text format. It does not keep the process alive.
+   */
+  metrics?: string;
   /** Asked once per session, after proof of the key. A throw refuses. */
   authorize?: (identity: Identity) => boolean | Promise<boolean>;
   /** Default: silent. line is the record as one line of logfmt. */
@@ -372,6 +399,8 @@ export interface WraithServer
     AsyncDisposable,
     AsyncIterable<{ stream: WraithStream; info: ConnectionInfo }> {
   readonly addresses: { transport: Transport; host: string; port: number }[];
+  /** With the option metrics. */
+  readonly metricsAddress?: { host: string; port: number };
   readonly hostKeyFingerprint: string;
   /** The public host key as one line. */
   readonly hostKey: string;

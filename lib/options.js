@@ -200,7 +200,7 @@ const serveShape = {
   policy: check.listOf(rule),
   gatewayPorts: check.boolean,
   forwarding: check.boolean,
-  metrics: later,
+  metrics: check.text,
   workers: later,
   authorize: check.functionValue,
   log: check.functionValue,

@@ -14,6 +14,7 @@ const {
 } = require('./errors.js');
 const { defaultPaths } = require('./files.js');
 const { loadKey, loadOrCreateHostKey } = require('./keys.js');
+const { parseMetricsAddress, serveMetrics } = require('./metrics.js');
 const {
   check,
   kInternal,
@@ -75,6 +76,7 @@ class WraithServer extends EventEmitter {
   #id;
   #authorize;
   #log;
+  #metrics;
   #ref = new Ref();
   #closed;
   #resolveClosed;
@@ -130,6 +132,11 @@ class WraithServer extends EventEmitter {
       throw errorFromStatus(bound, { syscall: 'listen', address: host, port });
     }
     this.addresses.push({ transport, host: bound.host, port: bound.port });
+  }
+
+  async _serveMetrics(address) {
+    this.#metrics = await serveMetrics(address, () => this.stats());
+    this.metricsAddress = this.#metrics.address;
   }
 
   onEvent(type, event, b) {
@@ -299,6 +306,7 @@ class WraithServer extends EventEmitter {
     unregister(this.#id);
     this.#id = 0;
     this.#ref.close();
+    this.#metrics?.close();
     this.emit('close');
     this.#resolveClosed();
   }
@@ -347,11 +355,13 @@ async function serve(options) {
   o.internal = options?.[kInternal];
   if (o.signal?.aborted) throw abortError(o.signal);
   const listen = (o.listen ?? [DEFAULT_LISTEN]).map(parseListen);
+  const metrics = o.metrics && parseMetricsAddress(o.metrics);
   const rules = readRules(o);
   const texts = await loadTrust(o);
   const key = await loadHostKey(o);
   const server = newServer(o, key, texts, rules);
   try {
+    if (metrics) await server._serveMetrics(metrics);
     if (o.signal?.aborted) throw abortError(o.signal);
     for (const address of listen) server._listen(address);
   } catch (error) {
@@ -369,4 +379,4 @@ function watchSignal(server, signal) {
   server.once('close', () => signal.removeEventListener('abort', onAbort));
 }
 
-module.exports = { WraithServer, serve };
+module.exports = { WraithServer, readRules, serve };

@@ -36,6 +36,7 @@ const peers = {
   'redis-benchmark': { package: 'redis-tools' },
   chromium: { package: 'chromium' },
   'ssh-audit': { package: 'ssh-audit' },
+  'systemd-analyze': { package: 'systemd' },
 };
 
 // PostgreSQL's server programs lie in a folder of their version, newest first.

@@ -44,7 +44,7 @@ t.test('the programs of api.md', async (t) => {
 
 t.test('cli.md is what --help says', async (t) => {
   const text = page('cli.md');
-  for (const command of ['serve', 'connect', 'keygen', 'demo']) {
+  for (const command of ['serve', 'connect', 'keygen', 'demo', 'policy']) {
     const { out } = await run(t, ['bin/wraith.js', command, '--help']);
     const own = out.slice(0, out.indexOf('Common flags'));
     t.ok(text.includes(own.trimEnd()), command);

@@ -1,6 +1,7 @@
 #ifndef WR_APP_SERVER_H
 #define WR_APP_SERVER_H
 
+#include "app/counts.h"
 #include "proxy/policy.h"
 #include "proxy/remote.h"
 #include "proxy/target.h"
@@ -114,6 +115,13 @@ typedef struct wr_server_stats {
   uint64_t channels_opened;     /* dialled for, or given to the application */
   uint64_t channels_refused;    /* at once, without a dial */
   uint64_t bytes_in, bytes_out; /* on all carriers */
+  /* By reason: docs/log.md. */
+  wr_counts rejections;      /* of connections */
+  wr_counts auth_rejections; /* of keys that were offered or proved */
+  wr_counts ends;            /* of sessions, by the server */
+  /* From the start of a connection. */
+  wr_durations handshakes; /* to the first keys in use */
+  wr_durations logins;     /* to the login */
 } wr_server_stats;
 void wr_server_get_stats(const wr_server *s, wr_server_stats *stats);
 

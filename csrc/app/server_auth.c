@@ -125,7 +125,6 @@ static void remember(server_session *ss, const wr_auth_offer *offer,
 
 static void record_reject(server_session *ss, const char *reason) {
   ss->attempts++;
-  ss->server->past.auth_rejected++;
   wr__log_attempt(ss, ss->user, ss->fingerprint, NULL, reason);
 }
 
@@ -204,7 +203,6 @@ void wr__auth_ignored(server_session *ss, const char *user,
   }
   settle_unproved(ss);
   ss->attempts++;
-  ss->server->past.auth_rejected++;
   wr__log_attempt(ss, user, "", NULL, signature ? "bad-signature" : reason);
 }
 

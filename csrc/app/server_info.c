@@ -96,6 +96,8 @@ void wr_server_get_stats(const wr_server *s, wr_server_stats *stats) {
   *stats = s->past;
   stats->sessions = s->n_live;
   stats->startups = s->startups;
+  stats->rejected = s->past.rejections.total;
+  stats->auth_rejected = s->past.auth_rejections.total;
   wr_list_each(it, &s->sessions) {
     const server_session *ss = wr__session_of(it);
     wr_ssh_info info;

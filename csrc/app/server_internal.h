@@ -13,7 +13,7 @@
      server_session.c  one SSH session: life cycle and channels
      server_auth.c     who may log in, and for how long
      server_limits.c   how many may come
-     server_log.c      the records (docs/log.md) */
+     server_log.c      the records (docs/log.md), counted by reason */
 
 typedef enum server_state {
   SERVER_OPEN = 1,
@@ -137,7 +137,7 @@ WR_NODISCARD int wr__limits_enter(server_session *ss);
 void wr__limits_logged_in(server_session *ss);
 void wr__limits_leave(server_session *ss);
 
-/* server_log.c */
+/* server_log.c: what has a reason is counted by it as well. */
 void wr__log_listening(const wr_server *s, const struct sockaddr *sa,
                        const char *transport);
 void wr__log_stopping(const wr_server *s);
@@ -151,7 +151,7 @@ void wr__log_attempt(const server_session *ss, const char *user,
 void wr__log_auth_failed(const server_session *ss);
 void wr__log_ended(const server_session *ss, const char *reason);
 void wr__log_closed(const server_session *ss);
-void wr__log_rejected(const wr_server *s, const char *address,
-                      const char *transport, const char *reason);
+void wr__log_rejected(wr_server *s, const char *address, const char *transport,
+                      const char *reason);
 
 #endif /* !defined(WR_APP_SERVER_INTERNAL_H) */

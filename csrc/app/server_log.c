@@ -3,7 +3,8 @@
 #include <inttypes.h>
 
 /* Every record that a server writes, with its fields in order: docs/log.md.
-   Nothing of a peer's stands before remote_addr. */
+   Nothing of a peer's stands before remote_addr. Reasons are counted here, where
+   each passes once, so that log and counters cannot disagree. */
 
 static void put(const wr_server *s, wr_log_level level, const char *message,
                 const wr_log_field *fields, size_t n) {
@@ -62,6 +63,7 @@ void wr__log_attempt(const server_session *ss, const char *user,
   f[n++] = wr_log_str("result", reason == NULL ? "accept" : "reject");
   if (reason != NULL) {
     f[n++] = wr_log_str("reason", reason);
+    wr_counts_add(&ss->server->past.auth_rejections, reason);
   }
   f[n++] = session_id(ss);
   if (cert != NULL) {
@@ -83,6 +85,7 @@ void wr__log_auth_failed(const server_session *ss) {
 void wr__log_ended(const server_session *ss, const char *reason) {
   wr_log_field f[] = {remote_addr(ss->address), wr_log_str("reason", reason),
                       session_id(ss)};
+  wr_counts_add(&ss->server->past.ends, reason);
   put(ss->server, WR_LOG_INFO, "session ended", f, WR_COUNTOF(f));
 }
 
@@ -96,9 +99,10 @@ void wr__log_closed(const server_session *ss) {
   put(ss->server, WR_LOG_INFO, "connection closed", f, WR_COUNTOF(f));
 }
 
-void wr__log_rejected(const wr_server *s, const char *address,
-                      const char *transport, const char *reason) {
+void wr__log_rejected(wr_server *s, const char *address, const char *transport,
+                      const char *reason) {
   wr_log_field f[] = {remote_addr(address), wr_log_str("transport", transport),
                       wr_log_str("reason", reason)};
+  wr_counts_add(&s->past.rejections, reason);
   put(s, WR_LOG_WARN, "connection rejected", f, WR_COUNTOF(f));
 }

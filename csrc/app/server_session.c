@@ -117,6 +117,12 @@ static void on_auth_ignored(wr_ssh *ssh, const char *user, const char *reason) {
   wr__auth_ignored(wr_ssh_user(ssh), user, reason);
 }
 
+static void on_keys(wr_ssh *ssh) {
+  server_session *ss;
+  wr_server *s = server_of(ssh, &ss);
+  wr_durations_add(&s->past.handshakes, wr_ctx_now(s->ctx) - ss->since_ms);
+}
+
 static void on_ready(wr_ssh *ssh) {
   server_session *ss;
   wr_cert cert;
@@ -126,6 +132,7 @@ static void on_ready(wr_ssh *ssh) {
   }
   ss->state = SESSION_UP;
   wr__limits_logged_in(ss);
+  wr_durations_add(&s->past.logins, wr_ctx_now(s->ctx) - ss->since_ms);
   wr_slice key = wr__auth_plain_key(ss, &cert);
   if (wr_remote_session_new(s->remotes, ssh, key, ss, &ss->remote) != 0) {
     ss->remote = NULL;
@@ -168,7 +175,8 @@ static void on_close(wr_ssh *ssh, int status) {
   }
 }
 
-static const wr_ssh_handler ssh_handler = {.on_auth = on_auth,
+static const wr_ssh_handler ssh_handler = {.on_keys = on_keys,
+                                           .on_auth = on_auth,
                                            .on_auth_ignored = on_auth_ignored,
                                            .on_ready = on_ready,
                                            .on_open = on_open,
@@ -274,7 +282,6 @@ int wr__session_start(wr_server *s, wr_link *link, const char *address,
   const char *why = wr__limits_reject(ss);
   int err = WR_ELIMIT;
   if (why != NULL) {
-    s->past.rejected++;
     wr__log_rejected(s, address, transport, why);
   } else {
     err = enter(ss, link);

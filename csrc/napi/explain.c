@@ -4,6 +4,7 @@
 #include "napi/methods.h"
 #include "napi/trust.h"
 #include "proxy/access.h"
+#include "proxy/bind.h"
 
 /* `wraith policy`: what a server with these keys and rules would decide, and by
    what. */
@@ -16,6 +17,7 @@ typedef struct question {
   wr_endpoint target; /* or where to listen */
   const char *ip;     /* that the target's name resolved to; NULL: not asked */
   bool listen;
+  bool gateway_ports;
 } question;
 
 static void read_login(wrn_call *c, napi_value o, question *q) {
@@ -47,6 +49,7 @@ static void put_ruling(wrn_call *c, napi_value out, wr_ruling ruling) {
 
 static wr_ruling rule_target(const question *q) {
   char name[WR_HOST_MAX + 1];
+  char bind[WR_HOST_MAX + 1];
   wr_ip ip;
   const wr_endpoint *t = &q->target;
   if (t->is_unix) {
@@ -56,7 +59,9 @@ static wr_ruling rule_target(const question *q) {
     return wr_policy_rule_reserved(q->policy, name);
   }
   if (q->listen) {
-    return wr_policy_rule_listen(q->policy, t->host, t->port);
+    return wr_bind_choose(t->host, q->gateway_ports, bind)
+               ? wr_policy_rule_listen(q->policy, bind, t->port)
+               : (wr_ruling){WR_DENY, WR_NO_RULE};
   }
   if (q->ip != NULL && wr_ip_parse(q->ip, &ip) == 0) {
     return wr_policy_rule_address(q->policy, t->host, t->port, &ip);
@@ -139,6 +144,7 @@ int64_t wrn_policy_explain(wrn_call *c) {
   wr_buf_init(&q.blob, &c->env->ctx.mem, WR_CERT_BLOB_MAX);
   wrn_endpoint_arg(c, wrn_prop(c, o, "target"), &q.target);
   q.listen = wrn_bool(c, wrn_prop(c, o, "listen"));
+  q.gateway_ports = wrn_bool(c, wrn_prop(c, o, "gatewayPorts"));
   q.ip = wrn_str(c, wrn_prop(c, o, "ip"));
   read_login(c, o, &q);
   napi_value rules = wrn_prop(c, o, "rules");

@@ -349,6 +349,39 @@ int64_t wrn_server_sessions(wrn_call *c) {
   return 0;
 }
 
+static void put_counts(wrn_call *c, napi_value obj, const char *key,
+                       const wr_counts *counts) {
+  napi_value out = wrn_object_value(c);
+  for (size_t i = 0; i < counts->len; i++) {
+    wrn_put_num(c, out, counts->of[i].reason, (double)counts->of[i].n);
+  }
+  wrn_put(c, obj, key, out);
+}
+
+/* In seconds; pairs of bound and count. */
+static void put_durations(wrn_call *c, napi_value obj, const char *key,
+                          const wr_durations *d) {
+  napi_value out = wrn_object_value(c);
+  napi_value buckets = wrn_array_value(c);
+  for (uint32_t i = 0; i < WR_DURATIONS_BOUNDS; i++) {
+    napi_value pair = wrn_array_value(c);
+    wrn_push(c, pair, 0, wrn_num_value(c, wr_durations_bound_ms(i) / 1000.0));
+    wrn_push(c, pair, 1, wrn_num_value(c, (double)d->within[i]));
+    wrn_push(c, buckets, i, pair);
+  }
+  wrn_put_num(c, out, "count", (double)d->count);
+  wrn_put_num(c, out, "sum", (double)d->sum_ms / 1000.0);
+  wrn_put(c, out, "buckets", buckets);
+  wrn_put(c, obj, key, out);
+}
+
+static napi_value authentications(wrn_call *c, const wr_server_stats *stats) {
+  napi_value out = wrn_object_value(c);
+  wrn_put_num(c, out, "accepted", (double)stats->auth_accepted);
+  put_counts(c, out, "rejected", &stats->auth_rejections);
+  return out;
+}
+
 int64_t wrn_server_stats(wrn_call *c) {
   const wr_server *s = this_server(c);
   wr_server_stats stats;
@@ -369,6 +402,11 @@ int64_t wrn_server_stats(wrn_call *c) {
   wrn_put_num(c, out, "channelsRefused", (double)stats.channels_refused);
   wrn_put_num(c, out, "bytesIn", (double)stats.bytes_in);
   wrn_put_num(c, out, "bytesOut", (double)stats.bytes_out);
+  wrn_put(c, out, "authentications", authentications(c, &stats));
+  put_counts(c, out, "connectionsRejected", &stats.rejections);
+  put_counts(c, out, "sessionsEnded", &stats.ends);
+  put_durations(c, out, "handshake", &stats.handshakes);
+  put_durations(c, out, "login", &stats.logins);
   c->result = out;
   return 0;
 }

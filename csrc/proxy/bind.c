@@ -1,8 +1,25 @@
 #include "proxy/bind.h"
 
+#include <string.h>
 #include <strings.h>
 
 #include "base/errors.h"
+
+bool wr_bind_choose(const char *host, bool gateway_ports,
+                    char bind[WR_HOST_MAX + 1]) {
+  wr_ip ip;
+  if (strcmp(host, "127.0.0.1") != 0 && strcmp(host, "::1") != 0) {
+    if (!gateway_ports || strcasecmp(host, "localhost") == 0) {
+      host = "localhost";
+    } else if (host[0] == '\0' || strcmp(host, "*") == 0) {
+      host = "*";
+    } else if (wr_ip_parse(host, &ip) != 0) {
+      return false; /* names are not looked up for this */
+    }
+  }
+  snprintf(bind, WR_HOST_MAX + 1, "%s", host);
+  return true;
+}
 
 uint16_t wr__bind_port(const wr_listener *l) {
   struct sockaddr_storage ss;

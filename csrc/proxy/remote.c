@@ -1,7 +1,6 @@
 #include "proxy/remote.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/errors.h"
 #include "base/wire.h"
@@ -114,25 +113,6 @@ void wr_remotes_recheck(wr_remotes *r) {
 }
 
 /* ADDRESSES */
-
-/* Where to listen, as sshd(8) reads the address. Without gateway_ports that is
-   loopback, whatever was asked for; 127.0.0.1 and ::1 choose one of the two.
-   False: no address of ours can be meant. */
-static bool choose_bind(const wr_remotes *r, forward_want *w) {
-  const char *host = w->host;
-  wr_ip ip;
-  if (strcmp(host, "127.0.0.1") != 0 && strcmp(host, "::1") != 0) {
-    if (!r->opts.gateway_ports || strcasecmp(host, "localhost") == 0) {
-      host = "localhost";
-    } else if (host[0] == '\0' || strcmp(host, "*") == 0) {
-      host = "*";
-    } else if (wr_ip_parse(host, &ip) != 0) {
-      return false; /* names are not looked up for this */
-    }
-  }
-  memcpy(w->bind, host, strlen(host) + 1);
-  return true;
-}
 
 static bool copy_host(char dst[WR_HOST_MAX + 1], wr_slice text) {
   if (text.len > WR_HOST_MAX || wr_slice_has_nul(text)) {
@@ -268,7 +248,8 @@ static int start_forward(wr_remote_session *s, forward_want *w,
   if (s->n_forwards >= r->opts.max_per_session) {
     return WR_ELIMIT;
   }
-  if (w->kind == FORWARD_TCP && !choose_bind(r, w)) {
+  if (w->kind == FORWARD_TCP &&
+      !wr_bind_choose(w->host, r->opts.gateway_ports, w->bind)) {
     return WR_EINVAL;
   }
   if (!allowed(s, w, w->port)) {

@@ -244,6 +244,9 @@ static void check_host_key(wr_ssh *s) {
 static void on_first_keys(wr_ssh *s) {
   if (s->role == WR_SSH_SERVER) {
     s->state = SSH_SERVICE;
+    if (s->handler->on_keys != NULL) {
+      s->handler->on_keys(s);
+    }
     return;
   }
   int rc = wr__transport_host_key(s->tp, &s->host_blob);

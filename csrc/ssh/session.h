@@ -50,6 +50,8 @@ typedef struct wr_auth_offer {
 typedef struct wr_ssh_handler {
   /* Client: judge this key, now or later, with wr_ssh_host_key_verdict(). */
   void (*on_host_key)(wr_ssh *s, wr_slice blob);
+  /* Server: the first key exchange is done. May be NULL. */
+  void (*on_keys)(wr_ssh *s);
   /* Server. The blob is well-formed, an Ed25519 key, one in a security key or a
      certificate of either; of a proof the signature has been checked, and
      nothing else of a certificate. */

@@ -94,19 +94,21 @@ function parseError(error) {
 }
 
 /**
- * Parses the arguments of one command.
+ * Parses the arguments of one command; words without a flag only if it takes
+ * `positionals`.
  *
- * @returns {{ values: object, given: Set<string>, rules: object[] }} values by
- *   option name; rules: --allow and --deny in the order given
+ * @returns {{ values: object, given: Set<string>, rules: object[],
+ *   positionals: string[] }} values by option name; rules: --allow and --deny
+ *   in the order given
  */
-function readArgs(args, ownFlags) {
+function readArgs(args, ownFlags, { positionals = false } = {}) {
   const flags = { ...common, ...ownFlags };
   let parsed;
   try {
     parsed = parseArgs({
       args,
       options: toParseArgs(flags),
-      allowPositionals: false,
+      allowPositionals: positionals,
       strict: true,
       tokens: true,
     });
@@ -117,6 +119,7 @@ function readArgs(args, ownFlags) {
     values: readValues(flags, parsed.values),
     given: new Set(Object.keys(parsed.values)),
     rules: readRules(parsed.tokens),
+    positionals: parsed.positionals,
   };
 }
 

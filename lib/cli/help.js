@@ -17,6 +17,7 @@ const general = `wraith: a tunnel over SSH that you host yourself
   wraith connect   the client: SOCKS5, port forwards
   wraith keygen    makes an Ed25519 key pair
   wraith demo      both ends on this machine, with throw-away keys
+  wraith policy    what a server would decide, and by which rule
 
 wraith <command> --help says more.
 
@@ -45,6 +46,8 @@ const serve = `wraith serve [flags]
   --max-startups <n>         sessions not logged in; default 1000
   --max-sessions <n>         default 10000
   --max-channels <n>         per session; default 1000
+  --metrics <[addr:]port>    numbers for Prometheus, http://…/metrics; default
+                             address 127.0.0.1
 
 SIGHUP reads keys, authorities and revocations anew, and whoever may no longer
 be there goes; if a file is broken, the log says why and all the old ones stay. SIGTERM and SIGINT stop accepting, give channels 2 seconds
@@ -93,4 +96,25 @@ const demo = `wraith demo [flags]
 
 ${common}`;
 
-module.exports = { connect, demo, general, keygen, serve };
+const policy = `wraith policy --key <file> [flags] <target>...
+
+  <target>                   host:port, [v6]:port, unix:/path or wraith-name
+  --listen <[bind:]port>     a remote forward instead; repeatable; unix:/path
+  --key <file>               who logs in: a public key, a certificate, or a
+                             private key with its .pub beside it
+  --user <name>              default: the login name
+  --from <address>           where the client comes from; default: not known
+  --authorized-keys <file>   default, without --cert-authority:
+                             $XDG_CONFIG_HOME/wraith/authorized_keys
+  --cert-authority <file>    repeatable
+  --revoked-keys <file>      repeatable
+  --allow <rule>, --deny <rule>   as for wraith serve, in the order given
+  --gateway-ports            remote forwards may bind other than loopback
+
+Asks no server: it reads the files as wraith serve would and prints the decision
+with the line or rule that made it (--json: as one line). Exit code 0 if login
+and targets are all allowed, 1 if not.
+
+${common}`;
+
+module.exports = { connect, demo, general, keygen, policy, serve };

@@ -10,9 +10,10 @@ const commands = {
   connect: () => require('./connect.js').connect,
   keygen: () => require('./keygen.js').keygen,
   demo: () => require('./demo.js').demo,
+  policy: () => require('./policy.js').policy,
 };
 
-const later = ['policy', 'relay'];
+const later = ['relay'];
 
 function fail(error) {
   process.stderr.write(`wraith: ${errorText(error)}\n`);

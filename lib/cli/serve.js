@@ -3,6 +3,7 @@
 const fs = require('node:fs');
 
 const { defaultPaths } = require('../files.js');
+const { isLoopback } = require('../metrics.js');
 const { serve: startServer } = require('../server.js');
 const { readArgs, usage } = require('./args.js');
 const { EXIT, errorText, print, readOutput } = require('./output.js');
@@ -49,7 +50,7 @@ const flags = {
   allow: { type: 'text', many: true },
   deny: { type: 'text', many: true },
   'gateway-ports': { type: 'flag' },
-  metrics: later,
+  metrics: { type: 'text' },
   workers: later,
 };
 
@@ -66,20 +67,37 @@ function connectLine(server, { host, port }) {
   );
 }
 
+function hostPort({ host, port }) {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** Undefined without --metrics. */
+function metricsUrl({ metricsAddress }) {
+  return metricsAddress && `http://${hostPort(metricsAddress)}/metrics`;
+}
+
 function announce(server, json) {
   const connect = server.addresses.map((a) => connectLine(server, a));
+  const metrics = metricsUrl(server);
   if (json) {
     const { addresses, hostKeyFingerprint } = server;
-    print(JSON.stringify({ addresses, hostKeyFingerprint, connect }));
+    print(JSON.stringify({ addresses, hostKeyFingerprint, connect, metrics }));
     return;
   }
   if (server.hostKeyCreated) print(`new host key: ${server.hostKeyFile}`);
-  for (const { transport, host, port } of server.addresses) {
-    const shown = host.includes(':') ? `[${host}]` : host;
-    print(`listening: ${transport} ${shown}:${port}`);
+  for (const address of server.addresses) {
+    print(`listening: ${address.transport} ${hostPort(address)}`);
   }
   print(`host key: ${server.hostKeyFingerprint}`);
+  if (metrics) print(`metrics: ${metrics}`);
   for (const line of connect) print(`connect: ${line}`);
+}
+
+function warnOfOpenMetrics({ metricsAddress }, reporter) {
+  if (!metricsAddress || isLoopback(metricsAddress.host)) return;
+  reporter.say('warn', 'metrics are open to other hosts', {
+    listen_addr: hostPort(metricsAddress),
+  });
 }
 
 async function reload(server, options, reporter) {
@@ -150,6 +168,7 @@ async function serve(args) {
     throw byFlag(error);
   });
   const running = runUntilStopped(server, options, reporter);
+  warnOfOpenMetrics(server, reporter);
   announce(server, json);
   return running;
 }

@@ -21,7 +21,7 @@ const laterServe =
   'hostCertificate tlsCert tlsKey acmeDomain ' +
   'acmeDirectory acmeEmail acmeCa acmeDir acmeChallenge acmeHttpListen ' +
   'acmeEabKid acmeEabHmacKey stealth decoy stealthSecret wsPath trustProxy ' +
-  'proxy irohRelay irohKey publishAddresses publish allowPeer metrics workers';
+  'proxy irohRelay irohKey publishAddresses publish allowPeer workers';
 
 function optionError(option, code = 'ERR_WRAITH_INVALID_ARGUMENT') {
   return { code, option, phase: 'options', name: 'WraithError' };
@@ -71,6 +71,7 @@ const wrongServe = {
   keepalive: [0],
   gatewayPorts: ['yes'],
   forwarding: [1],
+  metrics: ['', 7, ':', 'x', 'x:1', '::1', '[::1]', '99999', '::1:y', '1-2'],
   authorize: [true, 'no'],
   log: [{}],
   logLevel: ['trace', 3],

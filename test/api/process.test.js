@@ -36,6 +36,7 @@ const endings = {
   disposed: /^done\nexit 0\n$/,
   unref: /exit 0\n$/,
   'unref-trying': /exit 0\n$/,
+  'unref-metrics': /exit 0\n$/,
   'connect-unref': /^connected\ndone\nexit 0\n$/,
   'connect-ends': /^bye\ndone\nexit 0\n$/,
   'refused-key': /exit 0\n$/,

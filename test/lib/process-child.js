@@ -2,6 +2,8 @@
 // Runs one of the cases below and then has nothing more to do: it ends when the
 // loop lets it. What it prints is what the test looks at.
 const wraith = require('../../lib/index.js');
+const { once } = require('node:events');
+const net = require('node:net');
 const { duplexPair } = require('node:stream');
 
 const [name] = process.argv.slice(2);
@@ -9,11 +11,12 @@ const say = (text) => process.stdout.write(`${text}\n`);
 const host = wraith.generateKeyPair();
 const user = wraith.generateKeyPair();
 
-const startServer = () =>
+const startServer = (options) =>
   wraith.serve({
     hostKey: host.privateKey,
     authorizedKeys: Buffer.from(user.publicKey),
     listen: '127.0.0.1:0',
+    ...options,
   });
 
 const client = (port, more = {}) => ({
@@ -57,6 +60,15 @@ const cases = {
     tunnel.unref();
     // The server's end of the channel was made before: it is closed here.
     await server.close({ drain: 0 });
+  },
+  // With somebody who is connected and asks nothing.
+  async 'unref-metrics'() {
+    const server = await startServer({ metrics: '0' });
+    const { host, port } = server.metricsAddress;
+    const socket = net.connect({ host, port });
+    await once(socket, 'connect');
+    socket.unref();
+    server.unref();
   },
   async 'server-holds'() {
     await startServer();

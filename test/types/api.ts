@@ -6,6 +6,7 @@ import {
   BuildInfo,
   ConnectOptions,
   ConnectionInfo,
+  Durations,
   ForwardSpec,
   HostKeyInfo,
   Identity,
@@ -222,6 +223,7 @@ async function servers(): Promise<void> {
     policy: rules,
     gatewayPorts: false,
     forwarding: true,
+    metrics: '9090',
     authorize(identity) {
       same<Equal<typeof identity, Identity>>();
       return identity.user === 'me';
@@ -263,6 +265,20 @@ async function servers(): Promise<void> {
   }
   const stats: ServerStats | null = server.stats();
   same<Equal<NonNullable<typeof stats>['rejected'], number>>();
+  if (stats) {
+    const durations: Durations[] = [stats.handshake, stats.login];
+    same<Equal<(typeof durations)[0]['buckets'], [number, number][]>>();
+    const { accepted, rejected } = stats.authentications;
+    same<Equal<typeof accepted, number>>();
+    const counts: Record<string, number>[] = [rejected];
+    counts.push(stats.connectionsRejected, stats.sessionsEnded);
+  }
+  same<
+    Equal<
+      typeof server.metricsAddress,
+      { host: string; port: number } | undefined
+    >
+  >();
   await server.reload({ authorizedKeys: 'file', policy: rules });
   await server.ref().unref().close();
   await server.close({ drain: 0 });
