@@ -18,6 +18,8 @@
 /* The last is for peers that know no encrypt-then-MAC. */
 #define DEFAULT_MACS                                                           \
   "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256"
+/* What a login may be signed with, as the server announces it. */
+#define SIGNATURES "ssh-ed25519,sk-ssh-ed25519@openssh.com"
 #define DEFAULT_HOST_KEYS                                                      \
   "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,"                       \
   "ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256"
@@ -87,7 +89,7 @@ static int set_options(ssh_session ssh, const wr_transport_opts *opts) {
             set_text(ssh, SSH_OPTIONS_HMAC_S_C, DEFAULT_MACS) &&
             set_text(ssh, SSH_OPTIONS_COMPRESSION, "no");
   if (ok && opts->server) {
-    ok = set_text(ssh, SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, "ssh-ed25519");
+    ok = set_text(ssh, SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, SIGNATURES);
   }
   if (ok && !opts->server) {
     ok = set_text(ssh, SSH_OPTIONS_HOSTKEYS,

@@ -118,7 +118,7 @@ TEST(ends_by_reason) {
   raw_start(&r[0], ADDR, "root", &a.keys[0], 1);
   raw_start(&r[1], ADDR, "root", &a.keys[1], 1);
   wr_server_end_session(a.server, 1);
-  wr_server_reload(a.server, app_authkeys(&a, 4), NULL);
+  app_reload(&a, 4, "");
   wr_server_stats st = stats();
   EQ_UINT(st.ends.total, 2);
   EQ_UINT(of(&st.ends, "application"), 1);
