@@ -36,6 +36,7 @@ const peers = {
   'redis-benchmark': { package: 'redis-tools' },
   chromium: { package: 'chromium' },
   'ssh-audit': { package: 'ssh-audit' },
+  'fail2ban-regex': { package: 'fail2ban' },
 };
 
 // PostgreSQL's server programs lie in a folder of their version, newest first.
