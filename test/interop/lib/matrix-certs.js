@@ -150,7 +150,12 @@ const names = [
   ['a star', 'none', { args: named('*') }],
   ['an empty name', 'none', principals('')],
   ['an empty name and the right one', 'forward', principals('', USER)],
-  ['a zero byte behind the name', 'none', principals(`${USER}\0`)],
+  [
+    'a zero byte behind the name',
+    'forward',
+    { ...principals(`${USER}\0`), differs: 'none' },
+  ],
+  ['a zero byte in the name', 'none', principals(`${USER}\0x`)],
   ['256 names', 'forward', principals(...many(255), USER)],
   ['257 names', 'none', principals(USER, ...many(256))],
   ['half a name', 'none', signed({ principals: Buffer.from([0, 0, 0, 9, 1]) })],
@@ -349,7 +354,6 @@ const altered = [
 
 const CA = 'cert-authority';
 const deploy = (list) => `${CA},principals="${list}"`;
-const forty = many(40).join(',');
 
 const lines = [
   ['as it should be', 'forward', { line: CA }],
@@ -465,13 +469,9 @@ const mapped = [
     { line: `restrict,${deploy('deploy')}`, args: named('deploy') },
   ],
   [
-    'forty-one names',
-    'none',
-    {
-      line: deploy(`${forty},deploy`),
-      args: named('deploy'),
-      differs: 'forward',
-    },
+    'forty names',
+    'forward',
+    { line: deploy([...many(39), 'deploy']), args: named('deploy') },
   ],
   [
     'a hole in the list',
@@ -480,15 +480,6 @@ const mapped = [
       line: deploy('a,,deploy'),
       args: named('deploy'),
       differs: 'forward',
-    },
-  ],
-  [
-    'a comma in the certificate',
-    'forward',
-    {
-      line: deploy('deploy'),
-      ...principals('x,deploy'),
-      differs: 'none',
     },
   ],
   ['a quote', 'forward', { line: deploy('a\\"b'), args: named('a"b') }],

@@ -271,8 +271,7 @@ const twice = ({ line }, ...options) =>
 
 const inGroup = (group, rows) =>
   rows.map(([name, want, ...rest]) => {
-    const [options, more] =
-      rest.length === 1 && rest[0].file ? ['', rest[0]] : rest;
+    const [options, more] = typeof rest[0] === 'object' ? ['', rest[0]] : rest;
     const text = typeof options === 'function' ? options : () => options ?? '';
     return { name: `${group}: ${name}`, want, options: text, ...more };
   });
