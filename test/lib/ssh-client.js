@@ -48,6 +48,12 @@ const mpint = (bytes) => {
   return string(rest[0] & 0x80 ? Buffer.concat([u8(0), rest]) : rest);
 };
 
+const sha256 = (...parts) => {
+  const hash = crypto.createHash('sha256');
+  parts.forEach((part) => hash.update(part));
+  return hash.digest();
+};
+
 /** Reads the fields of a message or blob one by one. */
 class Reader {
   constructor(bytes) {
@@ -337,12 +343,6 @@ class SshClient {
     this.socket.destroy();
   }
 }
-
-const sha256 = (...parts) => {
-  const hash = crypto.createHash('sha256');
-  parts.forEach((part) => hash.update(part));
-  return hash.digest();
-};
 
 function answer(payload) {
   if (payload[0] === MSG.USERAUTH_PK_OK) return 'ok';

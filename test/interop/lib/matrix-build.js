@@ -39,6 +39,7 @@ async function buildKey(matrix, one) {
     user: USER,
     lines: text.split('\n'),
     identity: identity(key.blob, key.sign),
+    file: key.file,
   };
 }
 
@@ -88,17 +89,19 @@ async function certifyBySecurityKey(matrix, tools, key, args) {
   const { trusted, security } = tools.authorities;
   const { blob } = await matrix.certify(trusted, key, args);
   const fields = { ...takeApart(blob), authority: security.blob };
-  return signAnew(fields, security.sign);
+  return { blob: signAnew(fields, security.sign) };
 }
 
-async function blobOf(matrix, tools, one, { authority, key, args }) {
+/** { blob, file }, no file if it is not as ssh-keygen made it. */
+async function certificateOf(matrix, tools, one, { authority, key, args }) {
   if (one.ca === 'security') {
     return certifyBySecurityKey(matrix, tools, key, args);
   }
-  const { blob } = await matrix.certify(authority, key, args);
-  if (!one.change) return blob;
+  const made = await matrix.certify(authority, key, args);
+  if (!one.change) return made;
   const { unknown } = tools.authorities;
-  return one.change(takeApart(blob), { authority, unknown });
+  const { blob } = made;
+  return { blob: one.change(takeApart(blob), { authority, unknown }) };
 }
 
 function proverOf({ prove }, keys, key) {
@@ -115,13 +118,24 @@ async function buildCertificate(matrix, tools, one) {
     : tools.authorities[one.ca ?? 'trusted'];
   const key = tools.keys[one.key ?? 'ed25519'];
   const args = valueOf(one.args ?? ['-n', USER], address);
-  const blob = await blobOf(matrix, tools, one, { authority, key, args });
+  const made = await certificateOf(matrix, tools, one, {
+    authority,
+    key,
+    args,
+  });
   const lines = one.line
     ? [`${valueOf(one.line, address)} ${authority.line}`]
     : (one.lines?.(authority.line) ?? []);
   const sign = proverOf(one, tools.keys, key);
-  const shown = identity(blob, sign);
-  return { user: USER, ...one, address, lines, identity: shown };
+  const stock = made.file && one.prove === undefined; // ssh can use it
+  return {
+    user: USER,
+    ...one,
+    address,
+    lines,
+    identity: identity(made.blob, sign),
+    ...(stock ? { file: key.file, certificate: made.file } : {}),
+  };
 }
 
 module.exports = { buildAll, buildCertificate, buildKey, makeTools, trustOf };

@@ -23,6 +23,10 @@ const expiry = (text) => `expiry-time="${text}"`;
 const from = (list) => (a) => `from="${list.replaceAll('ADDR', a)}"`;
 const ELSEWHERE = '192.0.2.1';
 
+const bare = ({ line }) => line.split(' ').slice(0, 2).join(' ');
+const twice = ({ line }, ...options) =>
+  options.map((text) => `${text} ${line}`).join('\n');
+
 const flags = [
   ['no options', 'forward', ''],
   ['restrict', 'login', 'restrict'],
@@ -119,11 +123,7 @@ const times = [
   ['in an hour, UTC', 'forward', () => expiry(utc(now() + HOUR))],
   ['an hour ago, UTC', 'none', () => expiry(utc(now() - HOUR))],
   ['UTC read as local time', 'none', () => expiry(digits(now() + HOUR))],
-  [
-    'the earlier of two',
-    'none',
-    `${expiry('2037' + '0101')},${expiry('20200101')}`,
-  ],
+  ['the earlier of two', 'none', `${expiry('20370101')},${expiry('20200101')}`],
   [
     'the earlier comes first',
     'none',
@@ -264,10 +264,6 @@ const securityKeys = [
     { sign: 0, ...refusedByUs },
   ],
 ];
-
-const bare = ({ line }) => line.split(' ').slice(0, 2).join(' ');
-const twice = ({ line }, ...options) =>
-  options.map((text) => `${text} ${line}`).join('\n');
 
 const inGroup = (group, rows) =>
   rows.map(([name, want, ...rest]) => {

@@ -52,10 +52,14 @@ class Matrix {
     return `127.9.${n >> 8}.${n & 255}`;
   }
 
-  async keygen(...args) {
-    const tool = peers.path('ssh-keygen');
-    const { code, stderr } = await this.lab.run(tool, ['-q', ...args]);
-    if (code !== 0) throw new Error(`ssh-keygen ${args.join(' ')}: ${stderr}`);
+  async tool(...args) {
+    const result = await this.lab.run(peers.path('ssh-keygen'), args);
+    if (result.code === 0) return result;
+    throw new Error(`ssh-keygen ${args.join(' ')}: ${result.stderr}`);
+  }
+
+  keygen(...args) {
+    return this.tool('-q', ...args);
   }
 
   /** A key pair of ssh-keygen: { file, pub, line, blob, sign }. */
