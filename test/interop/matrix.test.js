@@ -47,8 +47,7 @@ const linesOf = (probes) => probes.flatMap(({ lines }) => lines);
 /** With its line the whole file is refused, and nothing of it is in force. */
 async function decideBad(t, matrix, good, probe) {
   const { wraith } = matrix;
-  const lines = [...linesOf(good), ...probe.lines];
-  fs.writeFileSync(wraith.keysFile, `${lines.join('\n')}\n`);
+  matrix.writeKeys([...linesOf(good), ...probe.lines]);
   const record = await matrix.reload();
   const at = new RegExp(`reload failed .*:${linesOf(good).length + 1}\\b`);
   t.match(record, at, `names the line, ${probe.name}`);

@@ -329,13 +329,26 @@ class SshClient {
     }
   }
 
-  /** Whether the server agrees to listen there. */
+  /** The port where the server listens now; false if it does not want to. */
   async listen(host, port) {
-    this.send([MSG.GLOBAL_REQUEST, 'tcpip-forward', u8(1), host, port]);
+    const answer = await this.request('tcpip-forward', host, port);
+    if (!answer) return false;
+    return port === 0 ? answer.u32() : port;
+  }
+
+  async unlisten(host, port) {
+    return Boolean(await this.request('cancel-tcpip-forward', host, port));
+  }
+
+  /** A global request: what comes with success, or null. */
+  async request(name, ...parts) {
+    this.send([MSG.GLOBAL_REQUEST, name, u8(1), ...parts]);
     for (;;) {
-      const [number] = await this.receive();
-      if (number === MSG.REQUEST_SUCCESS) return true;
-      if (number === MSG.REQUEST_FAILURE) return false;
+      const payload = await this.receive();
+      if (payload[0] === MSG.REQUEST_SUCCESS) {
+        return new Reader(payload.subarray(1));
+      }
+      if (payload[0] === MSG.REQUEST_FAILURE) return null;
     }
   }
 

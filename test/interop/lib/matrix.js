@@ -125,6 +125,11 @@ class Matrix {
     return (await wraith.line(RELOADED, { from: 'stderr', times })).input;
   }
 
+  /** Other lines for wraith, which it will read with the next reload. */
+  writeKeys(lines) {
+    fs.writeFileSync(this.wraith.keysFile, `${lines.join('\n')}\n`);
+  }
+
   placeOf(server, address) {
     if (address !== '::1') {
       return { port: server.port, localAddress: address };
@@ -150,7 +155,7 @@ class Matrix {
     const { host, port } = this.target;
     const both = await this.session(server, probe, async (client) => [
       (await client.open(host, port)) === true,
-      await client.listen('localhost', 0),
+      (await client.listen('localhost', 0)) !== false,
     ]);
     if (!both) return 'none';
     const [open, listen] = both;
