@@ -93,6 +93,13 @@ function kexInit() {
   return Buffer.concat([u8(MSG.KEXINIT), cookie, ...lists, u8(0), u32(0)]);
 }
 
+/** The message that offers a key. */
+function offerOf(user, { algorithm, blob }) {
+  const head = [user, 'ssh-connection', 'publickey'].map(string);
+  const key = [algorithm, blob].map(string);
+  return Buffer.concat([u8(MSG.USERAUTH_REQUEST), ...head, u8(0), ...key]);
+}
+
 /** One direction of AES-GCM (RFC 5647): the counter is in the last 8 bytes. */
 class Gcm {
   constructor(key, iv) {
@@ -198,15 +205,18 @@ class SshClient {
     return { length: u32(body.length), body };
   }
 
+  /** A payload as it goes over the wire; to be sent in this order. */
+  seal(payload) {
+    if (!this.out) {
+      const { length, body } = this.frame(payload, 8, 4);
+      return Buffer.concat([length, body]);
+    }
+    const { length, body } = this.frame(payload, 16, 0);
+    return this.out.seal(length, body);
+  }
+
   sendPayload(payload) {
-    const { length, body } = this.frame(
-      payload,
-      this.out ? 16 : 8,
-      this.out ? 0 : 4,
-    );
-    this.socket.write(
-      this.out ? this.out.seal(length, body) : Buffer.concat([length, body]),
-    );
+    this.socket.write(this.seal(payload));
   }
 
   /** A message of parts: the number, then strings, numbers (u32), buffers. */
@@ -283,17 +293,8 @@ class SshClient {
 
   /** Offers a key without proof: 'ok', 'refused', or 'success' (never). */
   async offer(user, identity) {
-    const { algorithm, blob } = identity;
-    const head = [string(user), 'ssh-connection', 'publickey'];
-    return answer(
-      await this.ask([
-        MSG.USERAUTH_REQUEST,
-        ...head,
-        u8(0),
-        algorithm,
-        string(blob),
-      ]),
-    );
+    this.sendPayload(offerOf(user, identity));
+    return answer(await this.receive());
   }
 
   /** Proves a key without having offered it. */
@@ -364,4 +365,13 @@ function answer(payload) {
   throw new Error(`not an answer to a login: message ${payload[0]}`);
 }
 
-module.exports = { MSG, Reader, SshClient, mpint, sha256, string, u32, u8 };
+module.exports = {
+  Reader,
+  SshClient,
+  mpint,
+  offerOf,
+  sha256,
+  string,
+  u32,
+  u8,
+};

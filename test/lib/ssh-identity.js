@@ -55,13 +55,14 @@ const signers = {
 
 /** How a private key signs: one of ssh-keygen, without passphrase; RSA and
     ECDSA (P-256) keys made with -m PEM. */
-function signerOf(file) {
-  const text = fs.readFileSync(file, 'latin1');
+function signerOfText(text) {
   const key = text.includes('BEGIN OPENSSH')
     ? readEd25519(text)
     : crypto.createPrivateKey(text);
   return signers[key.asymmetricKeyType](key);
 }
+
+const signerOf = (file) => signerOfText(fs.readFileSync(file, 'latin1'));
 
 /** An RSA key is offered by the name of its signatures (RFC 8332). */
 function identity(blob, sign) {
@@ -84,4 +85,10 @@ function makeSecurityKey(application = 'ssh:') {
   return { blob, line, signWith };
 }
 
-module.exports = { blobOfLine, identity, makeSecurityKey, signerOf };
+module.exports = {
+  blobOfLine,
+  identity,
+  makeSecurityKey,
+  signerOf,
+  signerOfText,
+};

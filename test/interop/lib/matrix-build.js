@@ -2,7 +2,7 @@
 // Makes the keys and certificates of the tables. A probe is what a login needs
 // and what is known of it: { name, want, differs, bad, lines, identity, user,
 // address }, `lines` being those of authorized_keys that it brings along.
-const { signAnew, takeApart } = require('./certs.js');
+const { signAnew, takeApart } = require('../../lib/certs.js');
 const { USER, pool } = require('./matrix.js');
 const { identity, makeSecurityKey } = require('../../lib/ssh-identity.js');
 

@@ -10,7 +10,7 @@
 //   prove: 'other'   who signs the login; for a security key its flags
 //   user, from       of the login; from: '::1' is the one IPv6 address
 //   differs: '…'     what wraith decides instead
-const certs = require('./certs.js');
+const certs = require('../../lib/certs.js');
 const { string, u32 } = require('../../lib/ssh-client.js');
 const { USER } = require('./matrix.js');
 

@@ -1,7 +1,8 @@
 'use strict';
 // Certificates taken apart and put together again, for what ssh-keygen would
 // not make: fields altered with the signature left alone, or signed anew.
-const { Reader, string } = require('../../lib/ssh-client.js');
+const crypto = require('node:crypto');
+const { Reader, string } = require('./ssh-client.js');
 
 // Of an Ed25519 key (PROTOCOL.certkeys of OpenSSH); numbers are bytes.
 const LAYOUT = [
@@ -37,6 +38,12 @@ function join(fields, names) {
   return Buffer.concat(parts);
 }
 
+const u64 = (n) => {
+  const b = Buffer.alloc(8);
+  b.writeBigUInt64BE(BigInt(n));
+  return b;
+};
+
 /** A copy with one byte of the field changed, at its end. */
 function flip(fields, name) {
   const bytes = Buffer.from(fields[name]);
@@ -63,14 +70,29 @@ function options(pairs) {
   );
 }
 
-const u64 = (n) => {
-  const b = Buffer.alloc(8);
-  b.writeBigUInt64BE(BigInt(n));
-  return b;
-};
+/** A user certificate of an Ed25519 key, without ssh-keygen. */
+function certify({ blob }, authority, names) {
+  const fields = {
+    type: 'ssh-ed25519-cert-v01@openssh.com',
+    nonce: crypto.randomBytes(32),
+    key: blob.subarray(-32),
+    serial: u64(1),
+    kind: Buffer.from([0, 0, 0, 1]),
+    keyId: 'made here',
+    principals: Buffer.concat(names.map(string)),
+    after: u64(0),
+    before: u64(2n ** 64n - 1n),
+    critical: '',
+    extensions: options([['permit-port-forwarding', null]]),
+    reserved: '',
+    authority: authority.blob,
+  };
+  return signAnew(fields, authority.sign);
+}
 
 module.exports = {
   FIELDS,
+  certify,
   flip,
   options,
   putTogether,
