@@ -53,7 +53,7 @@ const flags = [
   ['verify-required', 'forward', 'verify-required'],
   ['the same flag twice', 'login', 'restrict,restrict'],
   ['cert-authority', 'none', 'cert-authority'],
-  ['principals', 'none', 'principals="root"'],
+  ['principals', 'none', 'principals="root"', { bad: true }],
 ];
 
 const sources = [
@@ -82,7 +82,7 @@ const sources = [
   ['localhost is a name', 'none', from('localhost')],
   ['a blank in front', 'none', from(' ADDR')],
   ['no address at all', 'none', from('300.1.1.1')],
-  ['too long a mask', 'none', from('127.0.0.1/33')],
+  ['too long a mask', 'none', from('127.0.0.1/33'), { bad: true }],
   ['a mask that is no number', 'none', from('127.0.0.0/x')],
   ['a mask in dots', 'none', from('127.0.0.0/255.0.0.0')],
   ['IPv4 inside IPv6', 'none', from('::ffff:ADDR')],
@@ -176,6 +176,31 @@ const broken = [
   ['no-touch-required', 'forward', 'no-touch-required', refusedByUs],
 ];
 
+// What sshd takes although nobody would write it.
+const odd = [
+  ['a comma at the end', 'login', 'restrict,'],
+  ['a comma in front', 'login', ',restrict'],
+  ['two commas', 'login', 'restrict,,pty'],
+  ['nothing but a comma', 'forward', ','],
+  ['no-verify-required', 'forward', 'verify-required,no-verify-required'],
+  ['no-cert-authority', 'none', 'no-cert-authority', { bad: true }],
+  ['a slash in front of the port', 'listen', 'permitopen="127.0.0.1/1"'],
+  ['no host', 'listen', 'permitopen=":1"'],
+  ['zeros in front of the port', 'listen', 'permitopen="127.0.0.1:0001"'],
+  ['a blank in the host', 'listen', 'permitopen="a b:1"'],
+  ['a plus sign', 'listen', 'permitopen="127.0.0.1:+1"', refusedByUs],
+  ['a blank in the port', 'listen', 'permitopen="127.0.0.1: 1"', refusedByUs],
+  ['any port of any host', 'forward', 'permitlisten="*"'],
+  ['the end of February', 'forward', expiry('20370230'), refusedByUs],
+  ['second sixty', 'forward', expiry('20370101235960'), refusedByUs],
+  ['a blank in a time', 'forward', expiry('2037 101'), refusedByUs],
+  ['an octal number', 'forward', from('0177.0.0.0/8')],
+  ['half an address', 'none', from('127/8'), { bad: true }],
+  ['zeros in an address', 'none', from('127.009.*')],
+  ['no net', 'forward', from('127.9.*,/8')],
+  ['a mask with a zero', 'forward', from('127.9.*,10.0.0.0/08')],
+];
+
 const files = [
   ['a comment', 'none', { file: (k) => `# ${k.line}` }],
   ['blanks in front', 'forward', { file: (k) => ` \t ${k.line}` }],
@@ -213,7 +238,7 @@ const files = [
   [
     'principals first',
     'login',
-    { file: (k) => twice(k, 'principals="x"', 'restrict') },
+    { file: (k) => twice(k, 'principals="x"', 'restrict'), ...refusedByUs },
   ],
   [
     'both lines refuse',
@@ -277,6 +302,7 @@ const cases = [
   ...inGroup('from', sources),
   ...inGroup('expiry-time', times),
   ...inGroup('options', broken),
+  ...inGroup('odd', odd),
   ...inGroup('file', files),
   ...inGroup('security key', securityKeys),
 ];
