@@ -5,7 +5,7 @@
 const { lab } = require('./lib/lab.js');
 const { exchange, freePort } = require('./lib/net.js');
 const { Matrix, USER, pool } = require('./lib/matrix.js');
-const { runSsh, startMaster } = require('./lib/openssh.js');
+const { runSsh, startMaster, startSsh } = require('./lib/openssh.js');
 const { identity } = require('../lib/ssh-identity.js');
 const canary = require('./lib/canary.js');
 
@@ -303,4 +303,29 @@ lab('ssh with permits', needs, async (t, lab) => {
   };
   t.strictSame(await bySsh(lab, matrix.sshd, key, ports), want, 'sshd');
   t.strictSame(await bySsh(lab, matrix.wraith, key, ports), want, 'wraith');
+});
+
+// permitopen cannot name a Unix socket. sshd takes that for no limit.
+lab('permitopen and a Unix socket', needs, async (t, lab) => {
+  const matrix = new Matrix(lab);
+  const [free, limited] = [await matrix.key(), await matrix.key()];
+  const path = lab.file('canary.sock');
+  await lab.target('echo', { path });
+  await matrix.start({
+    keys: [free.line, `permitopen="*:*" ${limited.line}`],
+    args: ['--allow', `unix:${path}`, '--allow', '*'],
+  });
+  const through = async ({ host, port }, key) => {
+    const place = { host, port, user: USER };
+    const own = await freePort();
+    const spec = `127.0.0.1:${own}:${path}`;
+    const ssh = await startSsh(lab, place, ['-L', spec], { key });
+    const back = await exchange({ port: own }, 'in').catch(() => '');
+    await ssh.stop();
+    return `${back}`;
+  };
+  t.equal(await through(matrix.sshd, free), 'in', 'sshd, no limit');
+  t.equal(await through(matrix.wraith, free), 'in', 'wraith, no limit');
+  t.equal(await through(matrix.sshd, limited), 'in', 'sshd, permitopen');
+  t.equal(await through(matrix.wraith, limited), '', 'wraith, permitopen');
 });

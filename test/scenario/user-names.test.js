@@ -11,7 +11,7 @@
 // the samples, and t of the differences within pairs, which does not see how the
 // machine gets slower and faster from pair to pair and so sees much smaller
 // differences. If the names made no difference, one of the two would be above
-// that once in 50,000 comparisons (99 degrees of freedom at the least).
+// that in one of 25,000 comparisons (99 degrees of freedom at the least).
 const crypto = require('node:crypto');
 const t = require('tap');
 const wraith = require('../../lib/index.js');

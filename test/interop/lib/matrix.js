@@ -84,12 +84,17 @@ class Matrix {
   }
 
   /** Both servers: { keys, authorities, revoked }, the first lines, the others
-      files. sshdKeys: lines for sshd, which skips those that it cannot read. */
-  async start({ keys, sshdKeys = keys, authorities, revoked }) {
+      files. sshdKeys: lines for sshd, which skips those that it cannot read;
+      args: more for wraith. */
+  async start({ keys, sshdKeys = keys, authorities, revoked, args = [] }) {
     this.target = await this.lab.target('echo');
     this.sshd = await this.startSshd(authorities, revoked);
     fs.writeFileSync(this.sshd.keysFile, `${sshdKeys.join('\n')}\n`);
-    this.wraith = await this.startWraith(keys, authorities, revoked);
+    const files = [
+      ...(authorities ? ['--cert-authority', authorities] : []),
+      ...(revoked ? ['--revoked-keys', revoked] : []),
+    ];
+    this.wraith = await this.startWraith(keys, [...files, ...args]);
   }
 
   async startSshd(authorities, revoked) {
@@ -101,14 +106,10 @@ class Matrix {
     return Object.assign(sshd, { keysFile: this.lab.file('sshd_keys') });
   }
 
-  async startWraith(keys, authorities, revoked) {
-    const files = [
-      ...(authorities ? ['--cert-authority', authorities] : []),
-      ...(revoked ? ['--revoked-keys', revoked] : []),
-    ];
+  async startWraith(keys, args) {
     const server = await this.lab.serve({
       keys: keys.map((line) => ({ line })),
-      args: [...files, '--listen', '[::1]:0', '--max-auth-attempts', '100'],
+      args: [...args, '--listen', '[::1]:0', '--max-auth-attempts', '100'],
       format: 'logfmt',
     });
     const six = server.summary.addresses.find(({ host }) => host === '::1');
