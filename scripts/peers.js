@@ -26,6 +26,7 @@ const peers = {
   asyncssh: { package: 'python3-asyncssh', ...python('asyncssh') },
   paramiko: { package: 'python3-paramiko', ...python('paramiko') },
   curl: { package: 'curl' },
+  'fail2ban-regex': { package: 'fail2ban' },
   openssl: { package: 'openssl' },
   postgres: { package: 'postgresql' },
   initdb: { package: 'postgresql' },
@@ -36,7 +37,6 @@ const peers = {
   'redis-benchmark': { package: 'redis-tools' },
   chromium: { package: 'chromium' },
   'ssh-audit': { package: 'ssh-audit' },
-  'fail2ban-regex': { package: 'fail2ban' },
 };
 
 // PostgreSQL's server programs lie in a folder of their version, newest first.
