@@ -26,6 +26,7 @@ const peers = {
   asyncssh: { package: 'python3-asyncssh', ...python('asyncssh') },
   paramiko: { package: 'python3-paramiko', ...python('paramiko') },
   curl: { package: 'curl' },
+  'fail2ban-regex': { package: 'fail2ban' },
   openssl: { package: 'openssl' },
   postgres: { package: 'postgresql' },
   initdb: { package: 'postgresql' },

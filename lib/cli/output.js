@@ -35,6 +35,12 @@ function errorText(error) {
   return text.replace(/[\r\n]+/g, ' ');
 }
 
+/** One line of ASCII: what is beyond could turn or hide text in a terminal. */
+function asciiJson(value) {
+  const escape = (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, escape);
+}
+
 /** What goes to stderr while running, in the form that was asked for. */
 class Reporter {
   #level;
@@ -47,7 +53,7 @@ class Reporter {
 
   /** A record of the server's log. */
   record(record, line) {
-    const text = this.#json ? JSON.stringify(record) : line;
+    const text = this.#json ? asciiJson(record) : line;
     process.stderr.write(`${text}\n`);
   }
 
@@ -57,7 +63,7 @@ class Reporter {
     const time = new Date().toISOString();
     const upper = level.toUpperCase();
     const text = this.#json
-      ? JSON.stringify({ time, level: upper, message, ...fields })
+      ? asciiJson({ time, level: upper, message, ...fields })
       : `${time} ${upper} ${message}${formatFields(fields)}`;
     process.stderr.write(`${text}\n`);
   }
@@ -70,7 +76,7 @@ function formatFields(fields) {
 }
 
 function quote(value) {
-  return /^[!#-<>-[\]-~]+$/.test(value) ? value : JSON.stringify(value);
+  return /^[!#-<>-[\]-~]+$/.test(value) ? value : asciiJson(value);
 }
 
 function readOutput({ logLevel, logFormat }) {

@@ -84,7 +84,9 @@ async function makeKey(lab, name, args = ['-N', '']) {
 }
 
 function sshdConfig(dir, port, hostKey, keysFile, settings) {
+  // Of a setting that comes twice, sshd takes the first.
   return [
+    ...settings,
     `Port ${port}`,
     'ListenAddress 127.0.0.1',
     `HostKey ${hostKey.file}`,
@@ -96,7 +98,6 @@ function sshdConfig(dir, port, hostKey, keysFile, settings) {
     'KbdInteractiveAuthentication no',
     'PermitRootLogin prohibit-password',
     'LogLevel DEBUG3',
-    ...settings,
     '',
   ].join('\n');
 }
