@@ -549,7 +549,12 @@ t.test('authorize, sessions, log', async (t) => {
   const { port } = native.serverListen(server.id, '127.0.0.1', 0);
   const tunnel = new Raw(native.tunnelNew());
   const user = 'na"me\\\n\u00e9';
-  const login = { host: '127.0.0.1', port, user, identities: [{ key: keys[1] }] };
+  const login = {
+    host: '127.0.0.1',
+    port,
+    user,
+    identities: [{ key: keys[1] }],
+  };
   native.tunnelConnect(tunnel.id, login);
   await tunnel.next(EVENT.HOST_KEY);
   native.tunnelVerdict(tunnel.id, 0);

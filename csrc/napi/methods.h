@@ -21,6 +21,7 @@
   XX(keyExport, wrn_key_export)                                                \
   XX(keyFree, wrn_key_free)                                                    \
   XX(publicKey, wrn_public_key)                                                \
+  XX(certificate, wrn_certificate)                                             \
   XX(agentList, wrn_agent_list)                                                \
   XX(agentCancel, wrn_agent_cancel)                                            \
   XX(authorizedKeysCheck, wrn_authorized_keys_check)                           \

@@ -3,9 +3,8 @@
 #include <string.h>
 
 #include "base/errors.h"
-#include "base/wire.h"
 #include "ssh/cert.h"
-#include "ssh/key.h"
+#include "ssh/key_internal.h"
 
 /* Message numbers; the last two are failures of other agents. */
 enum {
@@ -18,18 +17,15 @@ enum {
   AGENT_COM_FAILURE = 102
 };
 
-#define ED25519 "ssh-ed25519"
-#define SK_ED25519 "sk-ssh-ed25519@openssh.com"
-
 /* What a client may log in with, and the algorithm that then signs. */
 static const struct {
   const char *type;
   const char *algorithm;
 } key_types[] = {
-    {ED25519, ED25519},
-    {WR_CERT_ED25519, ED25519},
-    {SK_ED25519, SK_ED25519},
-    {WR_CERT_SK_ED25519, SK_ED25519},
+    {WR__ED25519, WR__ED25519},
+    {WR_CERT_ED25519, WR__ED25519},
+    {WR__SK_ED25519, WR__SK_ED25519},
+    {WR_CERT_SK_ED25519, WR__SK_ED25519},
 };
 
 /* NULL for a key of another kind. */
