@@ -4,6 +4,7 @@
 const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
+const { Worker } = require('node:worker_threads');
 const t = require('tap');
 const {
   FAILURE,
@@ -293,6 +294,31 @@ t.test('destroyed while the agent is asked', async (t) => {
     tunnel.destroy();
     await waiting;
     await tunnel.close();
+    await until(() => agent.sockets.size === 0, 'the end of the connection');
+  }
+});
+
+const worker = `
+  const { workerData, parentPort } = require('node:worker_threads');
+  const { createTunnel } = require(workerData.lib);
+  createTunnel(workerData.options);
+  parentPort.on('message', () => {});
+`;
+
+t.test('a worker is ended while the agent is asked', async (t) => {
+  const key = softKey();
+  const server = await serverFor(t, key);
+  for (const hook of ['onList', 'onSign']) {
+    let asked = false;
+    const silent = () => {
+      asked = true;
+    };
+    const agent = await startAgent(t, [key], { [hook]: silent });
+    const options = agentOptions(server, agent);
+    const workerData = { lib: require.resolve('../../lib/index.js'), options };
+    const thread = new Worker(worker, { eval: true, workerData });
+    await until(() => asked, 'the request');
+    await thread.terminate();
     await until(() => agent.sockets.size === 0, 'the end of the connection');
   }
 });
