@@ -34,6 +34,7 @@ const EVENT = Object.freeze({
   SESSION: 17,
   SERVER_CLOSED: 18,
   LOG: 19,
+  AGENT: 20,
 });
 
 const WITH_AUX = new Set([
@@ -44,6 +45,7 @@ const WITH_AUX = new Set([
   EVENT.AUTHORIZE,
   EVENT.CONTROL,
   EVENT.LOG,
+  EVENT.AGENT,
 ]);
 
 const native = loadAddon();

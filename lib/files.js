@@ -41,27 +41,43 @@ function fileError(option, file, error) {
   return out;
 }
 
-async function readFile(option, file) {
+async function readWhole(option, file) {
+  let handle;
   try {
-    const stat = await fs.promises.stat(file);
+    handle = await fs.promises.open(file);
+    const stat = await handle.stat();
     if (stat.size > FILE_MAX)
       throw Object.assign(new Error(), { code: 'EFBIG' });
-    return await fs.promises.readFile(file);
+    return { text: await handle.readFile(), stat };
   } catch (error) {
     throw fileError(option, file, error);
+  } finally {
+    await handle?.close();
   }
+}
+
+async function readFile(option, file) {
+  return (await readWhole(option, file)).text;
+}
+
+/** The mode of a file of our own that others may use as well; else 0. */
+function looseMode({ uid, mode }) {
+  const ours = process.getuid !== undefined && uid === process.getuid();
+  return ours && (mode & 0o077) !== 0 ? mode & 0o777 : 0;
 }
 
 /**
  * A key source: a Buffer or a string with a line feed is contents, any other
  * string a path.
  *
- * @returns {Promise<{ text: Buffer, file?: string }>}
+ * @returns {Promise<{ text: Buffer, file?: string, loose?: number }>} loose:
+ *   the file's mode if others may use it too
  */
 async function readSource(option, source) {
   if (source instanceof Uint8Array) return { text: Buffer.from(source) };
   if (source.includes('\n')) return { text: Buffer.from(source) };
-  return { text: await readFile(option, source), file: source };
+  const { text, stat } = await readWhole(option, source);
+  return { text, file: source, loose: looseMode(stat) };
 }
 
 // EEXIST of a folder means that something else has its name.

@@ -69,10 +69,26 @@ export interface ConnectOptions {
   server?: string;
   /** SSH over a stream of the caller's; a function is called for each try. */
   stream?: Duplex | (() => Duplex | Promise<Duplex>);
-  /** The private key (Ed25519). Default: ~/.ssh/id_ed25519. */
+  /**
+   * The private key (Ed25519); a file must not be for others to use. Default:
+   * ~/.ssh/id_ed25519, with an agent none. With an agent it may be a public
+   * key, or a private one that is absent or encrypted with its public key
+   * beside it ('<identity>.pub'): then it is the only key of the agent's.
+   */
   identity?: KeySource;
   /** Of an encrypted identity. */
   passphrase?: string;
+  /**
+   * An OpenSSH certificate of the identity or of a key in the agent, offered
+   * before all others. Default: the file '<identity>-cert.pub', if there is
+   * one. Files are read anew for each try.
+   */
+  certificate?: KeySource;
+  /**
+   * Keys in an ssh-agent, tried after the identity: the agent of SSH_AUTH_SOCK,
+   * or the path of its socket. Default false.
+   */
+  agent?: boolean | string;
   /** Default: the login name. */
   user?: string;
   /**

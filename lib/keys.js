@@ -37,17 +37,28 @@ function parseKey(text, passphrase, option, file) {
   });
 }
 
-/**
- * Loads a private key from a key source. `passphrase` is a string, or a
- * function that is asked once if the key turns out to be encrypted.
- */
-async function loadKey(option, source, passphrase) {
-  const { text, file } = await readSource(option, source);
-  let secret = passphrase;
-  if (typeof secret === 'function') {
-    secret = native.keyIsEncrypted(text) === 1 ? await secret(file) : undefined;
+/** The text of a key source; a private key must not be for others to read. */
+async function readKey(option, source) {
+  const { text, file, loose } = await readSource(option, source);
+  if (loose && native.keyIsEncrypted(text) >= 0) {
+    const mode = loose.toString(8).padStart(4, '0');
+    throw Object.assign(
+      new WraithError(
+        'ERR_WRAITH_KEY_MODE',
+        `${option} ${file}: others may use this private key (mode ${mode}): ` +
+          `chmod 600 ${file}`,
+        { phase: 'options' },
+      ),
+      { option, file },
+    );
   }
-  return parseKey(text, secret, option, file);
+  return { text, file };
+}
+
+/** Loads a private key from a key source. */
+async function loadKey(option, source, passphrase) {
+  const { text, file } = await readKey(option, source);
+  return parseKey(text, passphrase, option, file);
 }
 
 function generateKey() {
@@ -105,4 +116,6 @@ module.exports = {
   keyError,
   loadKey,
   loadOrCreateHostKey,
+  parseKey,
+  readKey,
 };

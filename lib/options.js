@@ -116,8 +116,13 @@ const connectShape = {
   stream: check.duplex,
   identity: check.keySource,
   passphrase: check.string,
-  certificate: later,
-  agent: later,
+  certificate: check.keySource,
+  /** true: SSH_AUTH_SOCK; a string: the path of the agent's socket. */
+  agent(name, value) {
+    if (typeof value === 'boolean') return value;
+    if (typeof value === 'string') return check.text(name, value);
+    throw optionError(name, 'must be true, false or the path of a socket');
+  },
   user: check.text,
   hostKey(name, value) {
     if (typeof value === 'function') return value;

@@ -13,9 +13,8 @@ const {
   optionError,
   statusOf,
 } = require('./errors.js');
-const { defaultPaths } = require('./files.js');
 const { HostKeyJudge } = require('./hostkey.js');
-const { loadKey } = require('./keys.js');
+const { Identities } = require('./identity.js');
 const { LocalListener, RemoteListener } = require('./listener.js');
 const {
   check,
@@ -112,7 +111,7 @@ class Tunnel extends EventEmitter {
   #server;
   #judge;
   #state = 'connecting';
-  #key = null;
+  #identities;
   #instance = randomBytes(16);
   #reconnect;
   #everUp = false;
@@ -134,6 +133,7 @@ class Tunnel extends EventEmitter {
       : null;
     if (this.#server?.port === 0) throw optionError('server', 'has no port 0');
     this.#judge = new HostKeyJudge(options, this.#server);
+    this.#identities = new Identities(options);
     this.#reconnect = new Reconnect(options, () => this.#attempt());
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
@@ -187,7 +187,7 @@ class Tunnel extends EventEmitter {
   async #connect() {
     this.#tries += 1;
     this.#verdict = null;
-    const key = await this.#loadIdentity();
+    const login = await this.#identities.load();
     const hostKeyTypes = await this.#judge.preferredTypes();
     const { stream, connectTimeout } = this.#options;
     const outer = stream ? await takeCarrier(stream, connectTimeout) : null;
@@ -198,7 +198,7 @@ class Tunnel extends EventEmitter {
     const result = native.tunnelConnect(this.#id, {
       ...(outer ? { pipe: true } : this.#server),
       user: this.#options.user ?? os.userInfo().username,
-      identities: [key.id],
+      ...login,
       hostKeyTypes,
       keepalive: this.#options.keepalive,
       connectTimeout,
@@ -210,18 +210,6 @@ class Tunnel extends EventEmitter {
       throw errorFromStatus(result);
     }
     if (outer) joinCarrier(outer, result);
-  }
-
-  async #loadIdentity() {
-    if (this.#key) return this.#key;
-    const source = this.#options.identity ?? defaultPaths.identity();
-    const key = await loadKey('identity', source, this.#options.passphrase);
-    if (this.#state === 'closed') {
-      native.keyFree(key.id);
-      throw errorFromStatus(statusOf('CLOSED'));
-    }
-    this.#key = key;
-    return key;
   }
 
   onEvent(type, event, b) {
@@ -457,6 +445,7 @@ class Tunnel extends EventEmitter {
     this.#endError = error;
     this.#setState('closed', error ? { reason: error } : {});
     this.#reconnect.stop();
+    this.#identities.close();
     const reason = this.#closedError();
     for (const waiter of [...this.#waiting]) waiter.reject(reason);
     native.tunnelClose(this.#id, orderly);
@@ -469,8 +458,7 @@ class Tunnel extends EventEmitter {
     for (const one of [...this.#locals]) one.onEvent(EVENT.LISTENER_CLOSED);
     const reason = this.#closedError();
     for (const one of [...this.#remotes.values()]) one._forget(reason);
-    if (this.#key) native.keyFree(this.#key.id);
-    this.#key = null;
+    this.#identities.close(); // the context may end by itself
     this.#ref.close();
     this.emit('close', this.#endError);
     this.#resolveClosed();

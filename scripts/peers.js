@@ -20,6 +20,7 @@ const peers = {
   ssh: { package: 'openssh-client' },
   'ssh-keygen': { package: 'openssh-client' },
   'ssh-agent': { package: 'openssh-client' },
+  'ssh-add': { package: 'openssh-client' },
   dbclient: { package: 'dropbear-bin' },
   dropbear: { package: 'dropbear-bin' },
   python3: { package: 'python3' },

@@ -114,6 +114,26 @@ t.test('arguments of the wrong kind', async (t) => {
       identities: [],
       instance: Buffer.alloc(15),
     }),
+    'nobody who signs': native.tunnelConnect(id, {
+      host: 'x',
+      port: 1,
+      user: 'u',
+      identities: [{ blob: Buffer.from('\0\0\0\x01k') }],
+    }),
+    'nothing to offer': native.tunnelConnect(id, {
+      host: 'x',
+      port: 1,
+      user: 'u',
+      identities: [{}],
+      agent: '/dev/null',
+    }),
+    'a blob that is none': native.tunnelConnect(id, {
+      host: 'x',
+      port: 1,
+      user: 'u',
+      identities: [{ blob: Buffer.from('junk') }],
+      agent: '/dev/null',
+    }),
     'half of the credentials': native.tunnelListen(id, {
       bindHost: '127.0.0.1',
       bindPort: 0,
@@ -127,7 +147,7 @@ t.test('arguments of the wrong kind', async (t) => {
     t.equal(result, E.INVAL, what);
   }
   t.equal(native.tunnelOpen(id, { host: 'x', port: 1 }), E.TUNNEL_DOWN);
-  const options = { host: 'x', port: 1, user: 'u', identities: [id] };
+  const options = { host: 'x', port: 1, user: 'u', identities: [{ key: id }] };
   t.equal(native.tunnelConnect(id, options), E.NOENT, 'a tunnel is no key');
   t.equal(native.keyInfo(id), E.NOENT);
   t.throws(
@@ -481,7 +501,7 @@ t.test('over streams of the caller', async (t) => {
   const inner = native.tunnelConnect(tunnel.id, {
     pipe: true,
     user: 'u',
-    identities: [keys[1]],
+    identities: [{ key: keys[1] }],
   });
   const outer = native.serverAccept(server.id, '192.0.2.7');
   const a = new WraithStream(inner, null);
@@ -537,7 +557,12 @@ t.test('authorize, sessions, log', async (t) => {
   const { port } = native.serverListen(server.id, '127.0.0.1', 0);
   const tunnel = new Raw(native.tunnelNew());
   const user = 'na"me\\\n\u00e9';
-  const login = { host: '127.0.0.1', port, user, identities: [keys[1]] };
+  const login = {
+    host: '127.0.0.1',
+    port,
+    user,
+    identities: [{ key: keys[1] }],
+  };
   native.tunnelConnect(tunnel.id, login);
   await tunnel.next(EVENT.HOST_KEY);
   native.tunnelVerdict(tunnel.id, 0);

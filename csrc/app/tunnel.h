@@ -49,8 +49,10 @@ typedef struct wr_tunnel_connect_opts {
   uint16_t port;
   wr_link *link; /* an open link, taken on success of the call */
   const char *user;
-  wr_key *const *identities;
+  const wr_identity *identities; /* copied */
   size_t n_identities;
+  const char
+      *agent; /* socket of the ssh-agent: signs for those without a key */
   const char *host_key_types;  /* NULL: default order */
   uint64_t keepalive_ms;       /* 0: default */
   uint64_t connect_timeout_ms; /* dial to on_up; 0: 30 s */

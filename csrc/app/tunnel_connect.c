@@ -15,10 +15,7 @@ static void try_reset(wr_tunnel *t) {
   wr_free(mem, y->user);
   wr_free(mem, y->host_key_types);
   wr_free(mem, y->ciphers);
-  for (size_t i = 0; i < y->n_identities; i++) {
-    wr_key_unref(y->identities[i]);
-  }
-  wr_free(mem, y->identities);
+  wr_identities_free(mem, y->identities, y->n_identities);
   memset(y, 0, sizeof(*y));
 }
 
@@ -30,19 +27,10 @@ static int copy_text(wr_tunnel *t, const char *text, char **out) {
 
 static int copy_identities(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   tunnel_try *y = &t->try_;
-  if (opts->n_identities == 0) {
-    return 0;
-  }
-  y->identities =
-      wr_calloc(&t->ctx->mem, opts->n_identities, sizeof(*y->identities));
-  if (y->identities == NULL) {
-    return WR_ENOMEM;
-  }
-  for (; y->n_identities < opts->n_identities; y->n_identities++) {
-    y->identities[y->n_identities] =
-        wr_key_ref(opts->identities[y->n_identities]);
-  }
-  return 0;
+  int err = wr_identities_copy(&t->ctx->mem, opts->identities,
+                               opts->n_identities, &y->identities);
+  y->n_identities = err == 0 ? opts->n_identities : 0;
+  return err;
 }
 
 static int try_copy(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
@@ -50,6 +38,7 @@ static int try_copy(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   int err = copy_text(t, opts->user, &y->user);
   err = err != 0 ? err : copy_text(t, opts->host_key_types, &y->host_key_types);
   err = err != 0 ? err : copy_text(t, opts->ciphers, &y->ciphers);
+  err = err != 0 ? err : copy_text(t, opts->agent, &t->agent);
   err = err != 0 ? err : copy_identities(t, opts);
   if (err != 0) {
     try_reset(t);
@@ -62,6 +51,37 @@ static int try_copy(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
     memcpy(t->instance, opts->instance, INSTANCE_LEN);
   }
   return 0;
+}
+
+/* SIGNATURES OF THE AGENT */
+
+static void on_signed(void *user, int status, wr_slice sig) {
+  wr_tunnel *t = user;
+  t->signing = NULL;
+  wr_ssh_signature(t->ssh, status, sig);
+}
+
+static void on_sign(wr_ssh *ssh, wr_slice signer, wr_slice data) {
+  wr_tunnel *t = wr_ssh_user(ssh);
+  WR_ASSERT(t->agent != NULL);
+  int err =
+      wr_agent_sign(t->ctx, t->agent, signer, data, on_signed, t, &t->signing);
+  if (err != 0) {
+    wr_ssh_signature(ssh, err, (wr_slice){NULL, 0});
+  }
+}
+
+static void stop_signing(wr_tunnel *t) {
+  if (t->signing != NULL) {
+    wr_agent_cancel(t->signing);
+    t->signing = NULL;
+  }
+}
+
+static void agent_reset(wr_tunnel *t) {
+  stop_signing(t);
+  wr_free(&t->ctx->mem, t->agent);
+  t->agent = NULL;
 }
 
 /* THE END */
@@ -99,6 +119,7 @@ static void down(wr_tunnel *t, int status) {
   bool orderly = status == 0 || status == WR_EPEER_CLOSED;
   status = t->disconnecting ? 0 : status;
   wr_timer_stop(&t->timeout);
+  agent_reset(t);
   try_reset(t);
   t->state = TUNNEL_IDLE;
   t->disconnecting = false;
@@ -122,10 +143,11 @@ static void on_timeout(wr_timer *timer) {
     down(t, WR_ETIMEOUT);
     return;
   }
-  wr_ssh_abort(t->ssh, WR_ETIMEOUT);
+  wr_ssh_abort(t->ssh, t->signing != NULL ? WR_EAGENT_TIMEOUT : WR_ETIMEOUT);
 }
 
 void wr__connect_end(wr_tunnel *t, bool orderly) {
+  stop_signing(t);
   if (t->state == TUNNEL_DIALING) {
     wr_dial_cancel(&t->dial);
     wr_timer_stop(&t->timeout); /* there is no session that it could end */
@@ -227,6 +249,7 @@ static void on_close(wr_ssh *ssh, int status) {
 
 static const wr_ssh_handler ssh_handler = {
     .on_host_key = on_host_key,
+    .on_sign = on_sign,
     .on_ready = on_ready,
     .on_open = on_open,
     .on_open_canceled = on_open_canceled,
@@ -306,6 +329,7 @@ int wr_tunnel_connect(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
                              : start_dial(t, opts, timeout_ms);
   }
   if (err != 0) {
+    agent_reset(t);
     try_reset(t);
     return err;
   }

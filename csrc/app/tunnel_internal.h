@@ -5,6 +5,7 @@
 
 #include "base/errors.h"
 #include "base/wire.h"
+#include "ssh/agent.h"
 
 /* What the files of the tunnel share:
      tunnel.c         life cycle, local listeners, channels
@@ -28,7 +29,7 @@ typedef struct tunnel_try {
   char *user;
   char *host_key_types; /* NULL: default */
   char *ciphers;        /* NULL: default */
-  wr_key **identities;  /* referenced */
+  wr_identity *identities;
   size_t n_identities;
   uint64_t keepalive_ms;
   uint64_t rekey_bytes;
@@ -49,7 +50,9 @@ struct wr_tunnel {
   struct sockaddr_storage peer;
   tunnel_try try_;
   wr_dial dial;
-  wr_timer timeout; /* from the dial to on_up */
+  wr_timer timeout;  /* from the dial to on_up */
+  char *agent;       /* its socket; NULL: none */
+  wr_agent *signing; /* NULL: no signature of the agent's is awaited */
   wr_ssh *ssh;
   const char *end_text;
   wr_list locals;       /* of tunnel_local */

@@ -59,7 +59,19 @@
   XX(CHANNEL_RESET, -20049, "CHANNEL_RESET", "channel",                        \
      "the channel was closed before its end")                                  \
   XX(FORWARD_REFUSED, -20050, "FORWARD_REFUSED", "channel",                    \
-     "the server refused the remote forward")
+     "the server refused the remote forward")                                  \
+  XX(AGENT_UNAVAILABLE, -20060, "AGENT_UNAVAILABLE", "auth",                   \
+     "no ssh-agent can be reached")                                            \
+  XX(AGENT_TIMEOUT, -20061, "AGENT_TIMEOUT", "auth",                           \
+     "the ssh-agent did not answer in time")                                   \
+  XX(AGENT_CLOSED, -20062, "AGENT_CLOSED", "auth",                             \
+     "the ssh-agent closed the connection")                                    \
+  XX(AGENT_PROTOCOL, -20063, "AGENT_PROTOCOL", "auth",                         \
+     "the ssh-agent gave a malformed answer")                                  \
+  XX(AGENT_REFUSED, -20064, "AGENT_REFUSED", "auth",                           \
+     "the ssh-agent refused the request")                                      \
+  XX(AGENT_NO_KEY, -20065, "AGENT_NO_KEY", "auth",                             \
+     "the ssh-agent has no such key, or is locked")
 
 typedef enum wr_error {
 #define XX(name, number, code, phase, text) WR_E##name = (number),

@@ -4,6 +4,7 @@
 
 #include "napi/events.h"
 #include "napi/methods.h"
+#include "ssh/cert.h"
 #include "ssh/keyload.h"
 
 typedef struct wrn_key {
@@ -209,6 +210,41 @@ int64_t wrn_public_key(wrn_call *c) {
     c->result = wrn_object_value(c);
     put_blob(c, c->result, s);
     wrn_put_buffer(c, c->result, "blob", s);
+  }
+  wr_buf_reset(&blob);
+  return err;
+}
+
+static int put_certificate(wrn_call *c, wr_slice blob) {
+  wr_cert cert;
+  wr_buf line;
+  int err = wr_cert_parse(blob, &cert);
+  if (err != 0) {
+    return err;
+  }
+  err = wrn_blob_line(&c->env->ctx.mem, (wr_slice){cert.key, cert.key_len},
+                      &line);
+  if (err == 0) {
+    c->result = wrn_object_value(c);
+    put_blob(c, c->result, blob);
+    wrn_put_buffer(c, c->result, "blob", blob);
+    wrn_put_str(c, c->result, "publicKey", (const char *)line.data);
+    wrn_put_bool(c, c->result, "user", cert.kind == WR_CERT_USER);
+  }
+  wr_buf_reset(&line);
+  return err;
+}
+
+int64_t wrn_certificate(wrn_call *c) {
+  wr_slice line = wrn_need_text(c, c->argv[0]);
+  wr_buf blob;
+  if (c->err != 0) {
+    return c->err;
+  }
+  wr_buf_init(&blob, &c->env->ctx.mem, WR_CERT_BLOB_MAX);
+  int err = wr_blob_parse_line((const char *)line.data, line.len, &blob);
+  if (err == 0) {
+    err = put_certificate(c, (wr_slice){blob.data, blob.len});
   }
   wr_buf_reset(&blob);
   return err;

@@ -23,6 +23,9 @@
   XX(publicKey, wrn_public_key)                                                \
   XX(trustCheck, wrn_trust_check)                                              \
   XX(policyExplain, wrn_policy_explain)                                        \
+  XX(certificate, wrn_certificate)                                             \
+  XX(agentList, wrn_agent_list)                                                \
+  XX(agentCancel, wrn_agent_cancel)                                            \
   XX(knownHosts, wrn_known_hosts)                                              \
   XX(knownHostsLine, wrn_known_hosts_line)                                     \
   XX(knownHostsTypes, wrn_known_hosts_types)                                   \

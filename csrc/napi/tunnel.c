@@ -164,26 +164,45 @@ static wrn_tunnel *this_tunnel(wrn_call *c) {
   return t;
 }
 
-/* The ids; the keys are looked up when no JavaScript can free them any more. */
-static const uint32_t *read_identities(wrn_call *c, napi_value array,
-                                       size_t *n) {
+/* The keys are looked up when no JavaScript can free them any more: until then
+   their ids stand in `ids`, 0 for none. */
+static wr_identity *read_identities(wrn_call *c, napi_value array, size_t *n,
+                                    uint32_t **ids) {
   *n = wrn_array(c, array, IDENTITIES_MAX);
-  uint32_t *ids = wrn_call_alloc(c, *n + 1, sizeof(*ids));
-  for (uint32_t i = 0; ids != NULL && i < *n && c->err == 0; i++) {
-    ids[i] = wrn_u32(c, wrn_element(c, array, i));
+  *ids = wrn_call_alloc(c, *n + 1, sizeof(uint32_t));
+  wr_identity *list = wrn_call_alloc(c, *n + 1, sizeof(*list));
+  for (uint32_t i = 0; i < *n && c->err == 0; i++) {
+    napi_value o = wrn_element(c, array, i);
+    (*ids)[i] = wrn_u32(c, wrn_prop(c, o, "key"));
+    list[i].blob = wrn_text(c, wrn_prop(c, o, "blob"));
+    list[i].signer = wrn_text(c, wrn_prop(c, o, "signer"));
   }
-  return ids;
+  return list;
 }
 
-static wr_key *const *find_keys(wrn_call *c, const uint32_t *ids, size_t n) {
-  wr_key **keys = wrn_call_alloc(c, n + 1, sizeof(wr_key *));
-  for (size_t i = 0; keys != NULL && i < n && c->err == 0; i++) {
-    keys[i] = wrn_key_get(c->env, ids[i]);
-    if (keys[i] == NULL) {
+static void find_keys(wrn_call *c, wr_identity *list, size_t n,
+                      const uint32_t *ids) {
+  for (size_t i = 0; i < n && c->err == 0; i++) {
+    if (ids[i] == 0) {
+      continue;
+    }
+    list[i].key = wrn_key_get(c->env, ids[i]);
+    if (list[i].key == NULL) {
       wrn_fail(c, WR_ENOENT);
     }
   }
-  return keys;
+}
+
+/* Somebody has to sign, and something has to be offered. */
+static void check_identities(wrn_call *c, const wr_tunnel_connect_opts *opts) {
+  for (size_t i = 0; i < opts->n_identities && c->err == 0; i++) {
+    const wr_identity *one = &opts->identities[i];
+    bool agent = opts->agent != NULL && one->blob.len > 0;
+    if ((one->key == NULL && !agent) ||
+        (one->blob.len > 0 && wr_blob_type(one->blob).len == 0)) {
+      wrn_fail(c, WR_EINVAL);
+    }
+  }
 }
 
 static const uint8_t *read_instance(wrn_call *c, napi_value v) {
@@ -198,7 +217,7 @@ static const uint8_t *read_instance(wrn_call *c, napi_value v) {
 }
 
 static void read_connect(wrn_call *c, napi_value o,
-                         wr_tunnel_connect_opts *opts, const uint32_t **ids) {
+                         wr_tunnel_connect_opts *opts) {
   opts->host = wrn_str(c, wrn_prop(c, o, "host"));
   opts->port = wrn_port(c, wrn_prop(c, o, "port"));
   opts->user = wrn_need_str(c, wrn_prop(c, o, "user"));
@@ -208,8 +227,7 @@ static void read_connect(wrn_call *c, napi_value o,
   opts->instance = read_instance(c, wrn_prop(c, o, "instance"));
   opts->ciphers = wrn_str(c, wrn_prop(c, o, "ciphers"));
   opts->rekey_bytes = wrn_uint(c, wrn_prop(c, o, "rekeyBytes"), UINT64_MAX);
-  napi_value identities = wrn_prop(c, o, "identities");
-  *ids = read_identities(c, identities, &opts->n_identities);
+  opts->agent = wrn_str(c, wrn_prop(c, o, "agent"));
 }
 
 static int64_t connect_pipe(wrn_call *c, wrn_tunnel *t,
@@ -230,14 +248,18 @@ static int64_t connect_pipe(wrn_call *c, wrn_tunnel *t,
 int64_t wrn_tunnel_connect(wrn_call *c) {
   napi_value o = c->argv[1];
   wr_tunnel_connect_opts opts = {0};
-  const uint32_t *ids = NULL;
+  uint32_t *ids = NULL;
   bool pipe = wrn_bool(c, wrn_prop(c, o, "pipe"));
-  read_connect(c, o, &opts, &ids);
+  read_connect(c, o, &opts);
+  wr_identity *identities = read_identities(c, wrn_prop(c, o, "identities"),
+                                            &opts.n_identities, &ids);
   if (c->err == 0 && !pipe && (opts.host == NULL || opts.port == 0)) {
     wrn_fail(c, WR_EINVAL);
   }
   wrn_tunnel *t = this_tunnel(c);
-  opts.identities = find_keys(c, ids, opts.n_identities);
+  find_keys(c, identities, opts.n_identities, ids);
+  opts.identities = identities;
+  check_identities(c, &opts);
   if (c->err != 0) {
     return c->err;
   }

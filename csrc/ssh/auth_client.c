@@ -2,10 +2,18 @@
 
 #include <string.h>
 
-#define REQUEST_MAX ((size_t)16 * 1024)
-#define ALGORITHM "ssh-ed25519"
+#include "ssh/cert.h"
+
+/* A certificate and what is around it. */
+#define REQUEST_MAX (WR_CERT_BLOB_MAX + (size_t)4096)
+/* Of any key that a client logs in with; sk- keys append five bytes. */
+#define SIGNATURE_MAX ((size_t)4096)
 
 static const char service_name[] = "ssh-userauth";
+
+void wr__auth_client_init(wr_ssh *s) {
+  wr_buf_init(&s->auth.text, &s->ctx->mem, REQUEST_MAX);
+}
 
 void wr__auth_client_begin(wr_ssh *s) {
   uint8_t p[1 + 4 + sizeof(service_name) - 1];
@@ -17,63 +25,135 @@ void wr__auth_client_begin(wr_ssh *s) {
   wr__pump_send(s, p, 5 + n, NULL, 0);
 }
 
-/* The request up to where the signature goes (RFC 4252, section 7). */
-static int put_request(const wr_ssh *s, wr_slice blob, bool proof, wr_buf *b) {
+static void cancel(wr_ssh *s, int status) {
+  wr__ssh_end(s, status, DISCONNECT_AUTH_CANCELLED, "");
+}
+
+static const wr_identity *identity_now(const wr_ssh *s) {
+  return &s->auth.identities[s->auth.next];
+}
+
+/* The request up to where the signature goes (RFC 4252, section 7). A key and
+   its certificate are told apart by the algorithm, which is the blob's type. */
+static int put_request(const wr_ssh *s, bool proof, wr_buf *b) {
+  wr_slice blob = identity_now(s)->blob;
+  wr_slice type = wr_blob_type(blob);
   int rc = wr_buf_put_u8(b, MSG_USERAUTH_REQUEST);
   rc = rc != 0 ? rc : wr_buf_put_cstring(b, s->auth.login);
   rc = rc != 0 ? rc : wr_buf_put_cstring(b, "ssh-connection");
   rc = rc != 0 ? rc : wr_buf_put_cstring(b, "publickey");
   rc = rc != 0 ? rc : wr_buf_put_u8(b, proof ? 1 : 0);
-  rc = rc != 0 ? rc : wr_buf_put_cstring(b, ALGORITHM);
+  rc = rc != 0 ? rc : wr_buf_put_string(b, type.data, type.len);
   return rc != 0 ? rc : wr_buf_put_string(b, blob.data, blob.len);
 }
 
-/* What is signed: the session's id and the request. */
-static int put_signature(wr_ssh *s, const wr_key *key, wr_buf *request) {
-  wr_slice id = wr__transport_session_id(s->tp);
-  wr_buf text;
-  wr_buf sig;
-  wr_buf_init(&text, &s->ctx->mem, REQUEST_MAX);
-  wr_buf_init(&sig, &s->ctx->mem, REQUEST_MAX);
-  int rc = wr_buf_put_string(&text, id.data, id.len);
-  rc = rc != 0 ? rc : wr_buf_append(&text, request->data, request->len);
-  rc = rc != 0 ? rc : wr_key_sign(key, text.data, text.len, &sig);
-  rc = rc != 0 ? rc : wr_buf_put_string(request, sig.data, sig.len);
-  wr_buf_reset(&text);
-  wr_buf_reset(&sig);
-  return rc;
+static void note_offer(wr_ssh *s, bool proof) {
+  s->auth.proof = proof;
+  s->auth.offers++;
 }
 
-static void send_request(wr_ssh *s, bool proof) {
-  const wr_key *key = s->auth.identities[s->auth.next];
+/* Asks whether the identity would do. */
+static void send_probe(wr_ssh *s) {
   wr_buf b;
   wr_buf_init(&b, &s->ctx->mem, REQUEST_MAX);
-  int rc = put_request(s, wr_key_blob(key), proof, &b);
-  if (rc == 0 && proof) {
-    rc = put_signature(s, key, &b);
-  }
+  int rc = put_request(s, false, &b);
   if (rc == 0) {
-    s->auth.proof = proof;
-    s->auth.offers++;
+    note_offer(s, false);
     wr__pump_send_buf(s, &b);
   } else {
-    wr__ssh_end(s, rc, DISCONNECT_AUTH_CANCELLED, "");
+    cancel(s, rc);
   }
   wr_buf_reset(&b);
 }
 
-static void refused(wr_ssh *s) {
-  wr__ssh_end(s, WR_EAUTH_REFUSED, DISCONNECT_AUTH_CANCELLED,
-              "no more keys to offer");
+/* auth.text becomes what is signed: the session's id and the request. */
+static int put_text(wr_ssh *s) {
+  wr_slice id = wr__transport_session_id(s->tp);
+  wr_buf *text = &s->auth.text;
+  wr_buf_reset(text);
+  int rc = wr_buf_put_string(text, id.data, id.len);
+  return rc != 0 ? rc : put_request(s, true, text);
 }
 
-/* A single key is proved without asking: that saves a round trip. */
+/* The request that was signed, and the signature. */
+static void send_proof(wr_ssh *s, wr_slice sig) {
+  size_t skip = 4 + wr__transport_session_id(s->tp).len;
+  wr_buf *text = &s->auth.text;
+  int rc = wr_buf_put_string(text, sig.data, sig.len);
+  if (rc == 0) {
+    note_offer(s, true);
+    wr__pump_send(s, text->data + skip, text->len - skip, NULL, 0);
+  } else {
+    cancel(s, rc);
+  }
+  wr_buf_reset(text);
+}
+
+static void sign(wr_ssh *s, const wr_key *key) {
+  wr_buf sig;
+  wr_buf_init(&sig, &s->ctx->mem, SIGNATURE_MAX);
+  int rc = wr_key_sign(key, s->auth.text.data, s->auth.text.len, &sig);
+  if (rc == 0) {
+    send_proof(s, (wr_slice){sig.data, sig.len});
+  } else {
+    cancel(s, rc);
+  }
+  wr_buf_reset(&sig);
+}
+
+static void prove(wr_ssh *s) {
+  const wr_identity *identity = identity_now(s);
+  int rc = put_text(s);
+  if (rc != 0) {
+    cancel(s, rc);
+  } else if (identity->key != NULL) {
+    sign(s, identity->key);
+  } else {
+    s->auth.signing = true;
+    s->handler->on_sign(s, identity->signer,
+                        (wr_slice){s->auth.text.data, s->auth.text.len});
+  }
+}
+
+static void refused(wr_ssh *s) {
+  wr__ssh_end(s, s->auth.not_signed ? WR_EAGENT_REFUSED : WR_EAUTH_REFUSED,
+              DISCONNECT_AUTH_CANCELLED, "no more keys to offer");
+}
+
+/* A single key of ours, with or without a certificate, is proved without asking:
+   that saves a round trip. Others may need a person who touches something, who
+   is not bothered for a server that would not take the key. */
 static void try_identity(wr_ssh *s) {
-  if (s->auth.next >= s->auth.n_identities) {
+  size_t n = s->auth.n_identities;
+  const wr_identity *list = s->auth.identities;
+  if (s->auth.next >= n) {
     refused(s);
+  } else if (list[0].key != NULL && list[0].key == list[n - 1].key) {
+    prove(s);
+  } else {
+    send_probe(s);
+  }
+}
+
+static void try_next(wr_ssh *s) {
+  s->auth.next++;
+  try_identity(s);
+}
+
+void wr_ssh_signature(wr_ssh *s, int status, wr_slice sig) {
+  if (s->state != SSH_AUTH || !s->auth.signing) {
     return;
   }
-  send_request(s, s->auth.n_identities == 1);
+  s->auth.signing = false;
+  if (status == WR_EAGENT_REFUSED) {
+    s->auth.not_signed = true;
+    wr_buf_reset(&s->auth.text);
+    try_next(s);
+  } else if (status != 0) {
+    cancel(s, status);
+  } else {
+    send_proof(s, sig);
+  }
 }
 
 static bool lists(wr_slice list, const char *name) {
@@ -103,20 +183,20 @@ static void on_failure(wr_ssh *s, wr_rd *r) {
     refused(s);
     return;
   }
-  s->auth.next++;
-  try_identity(s);
+  try_next(s);
 }
 
 /* The server would take the key of our probe. */
 static void on_pk_ok(wr_ssh *s, wr_rd *r) {
   wr_slice name = wr_rd_string(r);
   wr_slice blob = wr_rd_string(r);
-  if (!wr_rd_done(r) || s->auth.proof || !wr_slice_eq(name, ALGORITHM) ||
-      !wr_slice_same(blob, wr_key_blob(s->auth.identities[s->auth.next]))) {
+  wr_slice ours = identity_now(s)->blob;
+  if (!wr_rd_done(r) || s->auth.proof || !wr_slice_same(blob, ours) ||
+      !wr_slice_same(name, wr_blob_type(ours))) {
     wr__ssh_bad(s, "unexpected packet");
     return;
   }
-  send_request(s, true);
+  prove(s);
 }
 
 static void on_success(wr_ssh *s) {
@@ -125,7 +205,7 @@ static void on_success(wr_ssh *s) {
     wr__ssh_bad(s, "unexpected packet");
     return;
   }
-  wr_slice blob = wr_key_blob(s->auth.identities[s->auth.next]);
+  wr_slice blob = identity_now(s)->blob;
   int rc = wr_buf_append(&s->auth.blob, blob.data, blob.len);
   if (rc != 0) {
     wr__ssh_end(s, rc, DISCONNECT_NONE, "");
@@ -148,6 +228,8 @@ void wr__auth_client_packet(wr_ssh *s, const uint8_t *p, size_t len) {
   wr_rd_init(&r, p + 1, len - 1);
   if (s->state == SSH_SERVICE && p[0] == MSG_SERVICE_ACCEPT) {
     on_service_accept(s, &r);
+  } else if (s->auth.signing && p[0] != MSG_USERAUTH_BANNER) {
+    wr__ssh_bad(s, "unexpected packet"); /* all that was asked is answered */
   } else if (s->state == SSH_AUTH && p[0] == MSG_USERAUTH_FAILURE) {
     on_failure(s, &r);
   } else if (s->state == SSH_AUTH && p[0] == MSG_USERAUTH_PK_OK) {
@@ -164,7 +246,8 @@ void wr__auth_client_packet(wr_ssh *s, const uint8_t *p, size_t len) {
 
 /* sshd disconnects those who have tried too often. */
 int wr__auth_client_status(const wr_ssh *s, int status) {
-  if (s->role == WR_SSH_CLIENT && s->state == SSH_AUTH && s->auth.offers > 0) {
+  if (s->role == WR_SSH_CLIENT && s->state == SSH_AUTH && s->auth.offers > 0 &&
+      !s->auth.signing) {
     return WR_EAUTH_REFUSED;
   }
   return status;

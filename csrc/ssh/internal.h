@@ -85,11 +85,14 @@ typedef struct wr_ssh_auth {
   unsigned max_failures;
   unsigned failures;
   unsigned offers;
-  char *login;         /* server: at most 255 bytes from the peer */
-  wr_buf blob;         /* the key of the offer; after login: that logged in */
-  wr_key **identities; /* client, referenced */
+  char *login; /* server: at most 255 bytes from the peer */
+  wr_buf blob; /* the key of the offer; after login: that logged in */
+  wr_identity *identities; /* client */
   size_t n_identities;
-  size_t next; /* client: the identity that is being tried */
+  size_t next;     /* client: the identity that is being tried */
+  wr_buf text;     /* client: what is being signed */
+  bool signing;    /* client: somebody else signs it */
+  bool not_signed; /* client: somebody would not, for one at least */
 } wr_ssh_auth;
 
 typedef struct wr_ssh_liveness {
@@ -214,6 +217,7 @@ uint32_t wr__live_rtt(const wr_ssh *s);
 /* auth_server.c */
 void wr__auth_server_packet(wr_ssh *s, const uint8_t *p, size_t len);
 /* auth_client.c */
+void wr__auth_client_init(wr_ssh *s);
 void wr__auth_client_begin(wr_ssh *s);
 void wr__auth_client_packet(wr_ssh *s, const uint8_t *p, size_t len);
 /* The end that a disconnect of the server's during the login means. */

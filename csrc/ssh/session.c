@@ -5,7 +5,8 @@
 #include "ssh/cert.h"
 
 #define LOGIN_MAX 255u
-#define BLOB_MAX ((size_t)8192)
+/* A key, or a certificate. */
+#define BLOB_MAX WR_CERT_BLOB_MAX
 /* How long what was written before the end may take to leave, and how long the
    peer may then take to end its side. */
 #define LINGER_MS 2000u
@@ -139,11 +140,9 @@ static void ssh_free_all(wr_ssh *s) {
   wr__table_reset(&s->table);
   wr__transport_free(s->tp);
   wr_key_unref(s->host_key);
-  for (size_t i = 0; i < s->auth.n_identities; i++) {
-    wr_key_unref(s->auth.identities[i]);
-  }
-  wr_free(mem, s->auth.identities);
+  wr_identities_free(mem, s->auth.identities, s->auth.n_identities);
   wr_free(mem, s->auth.login);
+  wr_buf_reset(&s->auth.text);
   wr_buf_reset(&s->auth.blob);
   wr_buf_reset(&s->host_blob);
   wr_free(mem, s);
@@ -302,19 +301,10 @@ static int copy_auth(wr_ssh *s, const wr_ssh_opts *opts) {
   if (s->auth.login == NULL) {
     return WR_ENOMEM;
   }
-  if (opts->n_identities == 0) {
-    return 0;
-  }
-  s->auth.identities =
-      wr_calloc(mem, opts->n_identities, sizeof(*s->auth.identities));
-  if (s->auth.identities == NULL) {
-    return WR_ENOMEM;
-  }
-  for (size_t i = 0; i < opts->n_identities; i++) {
-    s->auth.identities[i] = wr_key_ref(opts->identities[i]);
-    s->auth.n_identities++;
-  }
-  return 0;
+  int rc = wr_identities_copy(mem, opts->identities, opts->n_identities,
+                              &s->auth.identities);
+  s->auth.n_identities = rc == 0 ? opts->n_identities : 0;
+  return rc;
 }
 
 static wr_ssh *ssh_new_plain(wr_ctx *ctx, const wr_ssh_opts *opts) {
@@ -333,6 +323,7 @@ static wr_ssh *ssh_new_plain(wr_ctx *ctx, const wr_ssh_opts *opts) {
   s->budget = opts->budget;
   wr_buf_init(&s->host_blob, &ctx->mem, BLOB_MAX);
   wr_buf_init(&s->auth.blob, &ctx->mem, WR_CERT_BLOB_MAX);
+  wr__auth_client_init(s);
   wr__table_init(&s->table, &ctx->mem,
                  opts->max_channels != 0 ? opts->max_channels
                                          : WR_MAX_CHANNELS);

@@ -3,7 +3,7 @@
 
 #include "loop/timer.h"
 #include "net/link.h"
-#include "ssh/key.h"
+#include "ssh/identity.h"
 
 /* One SSH session over a link. libssh does the transport layer (RFC 4253);
    authentication (RFC 4252, method publickey alone) and the connection protocol
@@ -50,6 +50,10 @@ typedef struct wr_auth_offer {
 typedef struct wr_ssh_handler {
   /* Client: judge this key, now or later, with wr_ssh_host_key_verdict(). */
   void (*on_host_key)(wr_ssh *s, wr_slice blob);
+  /* Client: the signature of `signer` over `data` is wanted; answer with
+     wr_ssh_signature(), now or later. Both are valid until then. Only for
+     identities without a key. */
+  void (*on_sign)(wr_ssh *s, wr_slice signer, wr_slice data);
   /* Server: the first key exchange is done. May be NULL. */
   void (*on_keys)(wr_ssh *s);
   /* Server. The blob is well-formed, an Ed25519 key, one in a security key or a
@@ -98,8 +102,8 @@ typedef struct wr_ssh_opts {
   wr_key *host_key;           /* referenced */
   unsigned max_auth_attempts; /* offers and proofs that fail; 0: default */
   /* Client */
-  const char *login;         /* the user name */
-  wr_key *const *identities; /* tried in order; referenced */
+  const char *login;             /* the user name */
+  const wr_identity *identities; /* tried in order; copied */
   size_t n_identities;
   const char *host_key_types; /* preferred first; NULL: default */
   /* Both; 0 means the default. */
@@ -133,6 +137,9 @@ void wr_ssh_say_goodbye(wr_ssh *s);
 
 /* status 0 goes on; else the session ends with that status. */
 void wr_ssh_host_key_verdict(wr_ssh *s, int status);
+/* status 0: sig is a signature blob. WR_EAGENT_REFUSED: the next identity has its
+   turn. Anything else ends the session with it. */
+void wr_ssh_signature(wr_ssh *s, int status, wr_slice sig);
 void wr_ssh_auth_reply(wr_ssh *s, bool accepted);
 
 /* What it says of itself; borrowed, "" before it is known. */

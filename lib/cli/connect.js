@@ -5,8 +5,9 @@ const net = require('node:net');
 
 const { native } = require('../binding.js');
 const { optionError } = require('../errors.js');
-const { defaultPaths, readSource } = require('../files.js');
+const { defaultPaths } = require('../files.js');
 const { readPins } = require('../hostkey.js');
+const { needsPassphrase } = require('../identity.js');
 const { parseHostPort } = require('../options.js');
 const { createTunnel } = require('../tunnel.js');
 const { readArgs, usage } = require('./args.js');
@@ -22,8 +23,8 @@ const flags = {
   peer: later,
   transport: { type: 'text' },
   identity: { type: 'text', env: 'WRAITH_IDENTITY' },
-  certificate: later,
-  agent: later,
+  certificate: { type: 'text' },
+  agent: { type: 'flag' },
   user: { type: 'text' },
   'host-key': { type: 'text', many: true },
   'known-hosts': { type: 'text' },
@@ -69,25 +70,31 @@ function isLoopback(host) {
   return net.isIPv4(host) && host.startsWith('127.');
 }
 
-async function readPassphrase(identity) {
+async function readPassphrase(identity, agent) {
   if (process.env.WRAITH_PASSPHRASE !== undefined) {
     return process.env.WRAITH_PASSPHRASE;
   }
-  const { text } = await readSource('identity', identity);
-  if (native.keyIsEncrypted(text) !== 1) return undefined;
+  if (!(await needsPassphrase(identity, agent))) return undefined;
   return askPassphrase(`passphrase of ${identity}: `);
+}
+
+/** With an agent only what is named: its keys need no file. */
+async function readLogin({ identity, certificate, agent = false }) {
+  if (identity === undefined && agent) return { certificate, agent };
+  const file = identity ?? defaultPaths.identity();
+  if (identity === undefined && !fs.existsSync(file)) {
+    throw usage(
+      'identity',
+      `there is no ${file}; "wraith keygen" makes a key, or name a file`,
+    );
+  }
+  const passphrase = await readPassphrase(file, agent);
+  return { identity: file, passphrase, certificate, agent };
 }
 
 async function tunnelOptions(values) {
   const { server, transport, user, hostKey, knownHosts, keepalive } = values;
   if (!server) throw usage('server', 'is needed: --server <host[:port]>');
-  const identity = values.identity ?? defaultPaths.identity();
-  if (values.identity === undefined && !fs.existsSync(identity)) {
-    throw usage(
-      'identity',
-      `there is no ${identity}; "wraith keygen" makes a key, or name a file`,
-    );
-  }
   // They are read again when a key is judged; a mistake is told before that.
   if (hostKey) await readPins(hostKey);
   const options = {
@@ -96,8 +103,7 @@ async function tunnelOptions(values) {
     user,
     hostKey,
     keepalive,
-    identity,
-    passphrase: await readPassphrase(identity),
+    ...(await readLogin(values)),
     reconnect: !values.once,
   };
   if (!hostKey) {

@@ -60,7 +60,13 @@ const connect = `wraith connect --server <host[:port]> [flags]
   --server <host[:port]>     default port 2222. Env WRAITH_SERVER
   --identity <file>          private key (Ed25519). Env WRAITH_IDENTITY. Default
                              ~/.ssh/id_ed25519. If it is encrypted: asked on the
-                             terminal, or WRAITH_PASSPHRASE
+                             terminal, or WRAITH_PASSPHRASE. A certificate in
+                             <file>-cert.pub is offered before it
+  --certificate <file>       in place of that one
+  --agent                    keys in the ssh-agent of SSH_AUTH_SOCK, after the
+                             identity if one is given; if that is a public key,
+                             or its public key (<file>.pub) lies beside where
+                             it is absent or encrypted: only this one
   --user <name>              default: the login name
   --host-key <SHA256:… | key line | file>   pin; repeatable
   --known-hosts <file>       default $XDG_CONFIG_HOME/wraith/known_hosts: a first

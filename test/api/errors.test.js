@@ -118,7 +118,7 @@ t.test('identities', async (t) => {
   });
   const encrypted = generateKeyPair({ passphrase: 'right' });
   const file = path.join(dir, 'encrypted');
-  fs.writeFileSync(file, encrypted.privateKey);
+  fs.writeFileSync(file, encrypted.privateKey, { mode: 0o600 });
   const tryKey = (more) =>
     rejection(t, connect(withoutDelays(clientOptions(server, more))));
   const at = (name) => path.join(dir, name);

@@ -39,7 +39,7 @@ t.test(
     t.teardown(() => fs.rmSync(dir, { recursive: true }));
     const file = (name, contents) => {
       const out = path.join(dir, name);
-      fs.writeFileSync(out, contents);
+      fs.writeFileSync(out, contents, { mode: 0o600 });
       fs.chownSync(out, user.uid, user.gid);
       return out;
     };

@@ -15,7 +15,7 @@ const FINGERPRINT = `SHA256:${'A'.repeat(43)}`;
 const good = { server: '127.0.0.1:1', hostKey: FINGERPRINT, reconnect: false };
 
 const laterConnect =
-  'peer certificate agent tlsServerName tlsCa tlsPin insecure stealthSecret ' +
+  'peer tlsServerName tlsCa tlsPin insecure stealthSecret ' +
   'wsPath irohRelay irohKey proxy';
 const laterServe =
   'hostCertificate tlsCert tlsKey acmeDomain ' +
@@ -45,6 +45,8 @@ const wrongConnect = {
   stream: [{}, 'stream', 7, true],
   identity: ['', 7, {}, []],
   passphrase: [7, Buffer.from('x')],
+  certificate: ['', 7, {}],
+  agent: ['', 7, {}, 'a\0b'],
   user: ['', 7, 'a\0b'],
   knownHosts: ['', 7, []],
   acceptNew: ['yes', 1],

@@ -40,7 +40,7 @@ async function begin(t, options = {}) {
   });
   await called('keyParse');
   push(EVENT.KEY, request);
-  turn({ status: 0, key: 7 });
+  turn({ status: 0, key: 7, publicKey: 'ssh-ed25519 x' });
   await called('tunnelConnect');
   t.teardown(() => {
     tunnel.destroy();

@@ -443,7 +443,8 @@ t.test('many tunnels at once', async (t) => {
 });
 
 t.test('an identity that is gone after the first login is kept', async (t) => {
-  const file = path.join(t.testdir({ id: keys().user.privateKey }), 'id');
+  const file = path.join(t.testdir(), 'id');
+  fs.writeFileSync(file, keys().user.privateKey, { mode: 0o600 });
   const { server, tunnel } = await pairUp(t, { tunnel: { identity: file } });
   fs.rmSync(file);
   const listen = addressOf(server);

@@ -472,11 +472,12 @@ HELP_UNUSED static void client_open(client *c, app *a, unsigned key) {
 
 /* link NULL: dials the server. */
 HELP_UNUSED static void client_start(client *c, wr_link *link) {
+  wr_identity identity = {.key = c->key};
   wr_tunnel_connect_opts o = {.host = "127.0.0.1",
                               .port = c->a->port,
                               .link = link,
                               .user = "alice",
-                              .identities = &c->key,
+                              .identities = &identity,
                               .n_identities = 1,
                               .keepalive_ms = c->keepalive_ms,
                               .connect_timeout_ms = c->timeout_ms,

@@ -9,6 +9,7 @@
 #include "ssh/internal.h"
 
 #define ADDR "203.0.113.50"
+#define RAW_KEYS_MAX 8
 
 static app a;
 
@@ -67,11 +68,16 @@ static const wr_ssh_handler raw_handler = {.on_host_key = raw_host_key,
 HELP_UNUSED static void raw_start(raw *r, const char *address, const char *user,
                                   wr_key *const *keys, size_t n) {
   uint32_t id;
+  wr_identity ids[RAW_KEYS_MAX] = {0};
+  MUST(n <= RAW_KEYS_MAX);
+  for (size_t i = 0; i < n; i++) {
+    ids[i].key = keys[i];
+  }
   wr_ssh_opts o = {.role = WR_SSH_CLIENT,
                    .handler = &raw_handler,
                    .user = r,
                    .login = user,
-                   .identities = keys,
+                   .identities = ids,
                    .n_identities = n,
                    .login_grace_ms = 100000};
   MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &r->link, &r->server_link) == 0);

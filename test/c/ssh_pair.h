@@ -27,7 +27,8 @@ typedef struct pair {
   char s_text[128];
   wr_key *host;
   wr_key *user[3];
-  wr_key *good; /* the key that the server takes */
+  wr_identity ids[3]; /* of these keys */
+  wr_key *good;       /* the key that the server takes */
   /* what to do */
   bool async_verdict;
   int verdict;
@@ -174,13 +175,14 @@ HELP_UNUSED static void pair_init_clock(pair *p, bool fake) {
   MUST(wr_key_generate(mem, &p->host) == 0);
   for (size_t i = 0; i < WR_COUNTOF(p->user); i++) {
     MUST(wr_key_generate(mem, &p->user[i]) == 0);
+    p->ids[i].key = p->user[i];
   }
   p->good = p->user[0];
   p->copts = (wr_ssh_opts){.role = WR_SSH_CLIENT,
                            .handler = &pair_handler,
                            .user = p,
                            .login = "alice",
-                           .identities = p->user,
+                           .identities = p->ids,
                            .n_identities = 1};
   p->sopts = (wr_ssh_opts){.role = WR_SSH_SERVER,
                            .handler = &pair_handler,

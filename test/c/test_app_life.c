@@ -166,8 +166,9 @@ static void life(void) {
   wr_link *theirs = NULL;
   peer left = {0};
   uint32_t id;
+  wr_identity identity = {.key = c.key};
   wr_tunnel_connect_opts o = {
-      .user = "alice", .identities = &c.key, .n_identities = 1};
+      .user = "alice", .identities = &identity, .n_identities = 1};
   wr_endpoint bind = endpoint("wraith-name", 0);
   wr_target t = chan_target(WR_TARGET_TCP, "wraith-control", 1);
   chan ch = {0};

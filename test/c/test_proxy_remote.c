@@ -120,11 +120,12 @@ static void side_up(side *x, wr_key **key) {
   wr_link *a, *b;
   memset(x, 0, sizeof(*x));
   MUST(wr_mempair_new(&e.ctx, PAIR_CAPACITY, &a, &b) == 0);
+  wr_identity identity = {.key = *key};
   wr_ssh_opts copts = {.role = WR_SSH_CLIENT,
                        .handler = &handler,
                        .user = x,
                        .login = "alice",
-                       .identities = key,
+                       .identities = &identity,
                        .n_identities = 1};
   wr_ssh_opts sopts = {.role = WR_SSH_SERVER,
                        .handler = &handler,

@@ -83,12 +83,13 @@ static void raw_run(raw_env *e, wr_ssh_role role, const uint8_t *data,
   theirs->handler = &raw_handler;
   theirs->user = &theirs;
   WR_ASSERT(wr_link_read_start(theirs) == 0);
+  wr_identity identity = {.key = e->key};
   wr_ssh_opts opts = {.role = role,
                       .handler = &ssh_handler,
                       .user = e,
                       .host_key = e->key,
                       .login = "u",
-                      .identities = &e->key,
+                      .identities = &identity,
                       .n_identities = 1};
   wr_ssh *s = NULL;
   int closes = e->closes;

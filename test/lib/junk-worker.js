@@ -115,7 +115,7 @@ const views = [
 ];
 
 const names = (
-  'host port path pipe user identities hostKeyTypes keepalive instance ' +
+  'host port path pipe user identities agent hostKeyTypes keepalive instance ' +
   'connectTimeout ciphers rekeyBytes bindHost bindPort bindPath inbound ' +
   'target password hostKey trust kind name text rules forwarding gatewayPorts ' +
   'authorize maxSessions maxStartups logLevel ring onEvents'
@@ -127,7 +127,8 @@ const likely = {
   port: () => port,
   pipe: () => true,
   user: () => 'junk',
-  identities: () => [userKey],
+  identities: () => [{ key: userKey }, { blob: publicKey, signer: publicKey }],
+  agent: () => '/dev/null',
   hostKey: () => hostKey,
   trust: () => [{ kind: 'keys', name: '', text: publicKey }],
   rules: () => [[true, '*']],

@@ -13,7 +13,7 @@ async function main() {
   const { a: key } = await request.next(EVENT.KEY);
   const tunnel = new Raw(native.tunnelNew());
   const to = { host: '127.0.0.1', port };
-  const login = { user: how, identities: [key.key] };
+  const login = { user: how, identities: [{ key: key.key }] };
   native.tunnelConnect(tunnel.id, { ...to, ...login });
   await tunnel.next(EVENT.HOST_KEY);
   native.tunnelVerdict(tunnel.id, 0);

@@ -108,7 +108,11 @@ async function rawPair(options = {}) {
   const server = new Raw(newServer(hostKey, userKey, options.server));
   const { port } = native.serverListen(server.id, '127.0.0.1', 0);
   const tunnel = new Raw(native.tunnelNew());
-  const login = { user: 'raw', identities: [userKey], ...options.tunnel };
+  const login = {
+    user: 'raw',
+    identities: [{ key: userKey }],
+    ...options.tunnel,
+  };
   native.tunnelConnect(tunnel.id, { host: '127.0.0.1', port, ...login });
   await tunnel.next(EVENT.HOST_KEY);
   native.tunnelVerdict(tunnel.id, 0);

@@ -422,7 +422,8 @@ function runCli(args) {
 
 t.test('the command line: unknown flags and wrong values', async (t) => {
   const port = await deadPort();
-  const key = path.join(t.testdir({ key: keys().user.privateKey }), 'key');
+  const key = path.join(t.testdir(), 'key');
+  fs.writeFileSync(key, keys().user.privateKey, { mode: 0o600 });
   const connect = ['connect', '--server', `127.0.0.1:${port}`];
   const cases = [
     [['--bogus'], '--bogus'],

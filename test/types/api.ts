@@ -62,6 +62,8 @@ const full: ConnectOptions & ReconnectOptions = {
   stream: async () => new PassThrough(),
   identity: sources[0]!,
   passphrase: '',
+  certificate: sources[1]!,
+  agent: true,
   user: 'me',
   hostKey: async (key: HostKeyInfo) => {
     same<Equal<typeof key.port, number>>();
@@ -88,6 +90,9 @@ createTunnel({ server: 'h', hostkey: 'SHA256:x' });
 createTunnel({ server: 'h', transport: 'tls' });
 // @ts-expect-error seconds are not text
 createTunnel({ server: 'h', keepalive: '15' });
+createTunnel({ server: 'h', agent: '/run/agent', certificate: 'file' });
+// @ts-expect-error neither yes or no nor a path
+createTunnel({ server: 'h', agent: 1 });
 // @ts-expect-error not a stream
 createTunnel({ stream: {} });
 // @ts-expect-error connect() has one session: there is no reconnecting

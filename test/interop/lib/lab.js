@@ -76,7 +76,7 @@ class Lab {
     const client = await this._start(() =>
       wraith.startConnect(dir, {
         server,
-        key: key ?? server.key,
+        key: key === undefined ? server.key : key,
         pin: pin === undefined ? server.summary.hostKeyFingerprint : pin,
         args,
         format,

@@ -86,7 +86,8 @@ async function startServe(dir, { keys, args = [], format = 'logfmt' }) {
   return Object.assign(program, { summary, host, port });
 }
 
-// server: { host, port }; pin: an argument of --host-key, or null.
+// server: { host, port }; key: null for none; pin: an argument of --host-key,
+// or null.
 async function startConnect(dir, { server, key, pin, args = [], format, env }) {
   const program = wraith(
     dir,
@@ -99,8 +100,7 @@ async function startConnect(dir, { server, key, pin, args = [], format, env }) {
       format ?? 'logfmt',
       '--server',
       `${server.host}:${server.port}`,
-      '--identity',
-      key.file,
+      ...(key ? ['--identity', key.file] : []),
       ...(pin ? ['--host-key', pin] : []),
       ...(args.includes('--socks5') ? [] : ['--socks5', '0']),
       ...args,
