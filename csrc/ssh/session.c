@@ -322,7 +322,7 @@ static wr_ssh *ssh_new_plain(wr_ctx *ctx, const wr_ssh_opts *opts) {
                                               : WR_WINDOW_SESSION_MAX;
   s->budget = opts->budget;
   wr_buf_init(&s->host_blob, &ctx->mem, BLOB_MAX);
-  wr_buf_init(&s->auth.blob, &ctx->mem, WR_CERT_BLOB_MAX);
+  wr_buf_init(&s->auth.blob, &ctx->mem, BLOB_MAX);
   wr__auth_client_init(s);
   wr__table_init(&s->table, &ctx->mem,
                  opts->max_channels != 0 ? opts->max_channels
