@@ -13,6 +13,7 @@ const {
   optionError,
   statusOf,
 } = require('./errors.js');
+const { SYSTEMD, inheritedError, takeInherited } = require('./inherited.js');
 const { defaultPaths, readSource } = require('./files.js');
 const { loadKey, loadOrCreateHostKey } = require('./keys.js');
 const {
@@ -27,6 +28,7 @@ const { opened } = require('./tunnel.js');
 
 const DEFAULT_LISTEN = 'tcp=[::]:2222';
 const DEFAULT_DRAIN = 2000;
+const DEFAULT_PENALTY = 5000;
 const LEVELS = { error: 1, warn: 2, info: 3, debug: 4 };
 /** Connections that an async iterator has not taken yet. */
 const ITERATOR_QUEUE = 1000;
@@ -52,6 +54,16 @@ function readRule(rule) {
     throw optionError(kind, `${shown}: ${why}`, 'ERR_WRAITH_RULE');
   }
   return [kind === 'allow', rule[kind]];
+}
+
+function checkNetworks(name, list = []) {
+  for (const [i, text] of list.entries()) {
+    if (native.networkCheck(text) === 0) continue;
+    throw optionError(
+      `${name}[${i}]`,
+      `${JSON.stringify(text)} is no address and no network (10.0.0.0/8)`,
+    );
+  }
 }
 
 async function readAuthorizedKeys(source) {
@@ -81,6 +93,7 @@ function parseListen(text) {
       'ERR_WRAITH_UNSUPPORTED',
     );
   }
+  if (address === SYSTEMD) return { transport, inherited: true };
   const bind = parseHostPort('listen', address, 2222);
   if (net.isIP(bind.host) === 0 && bind.host !== 'localhost') {
     throw optionError('listen', `${bind.host} is not an address of this host`);
@@ -139,12 +152,24 @@ class WraithServer extends EventEmitter {
     return this;
   }
 
-  _listen({ transport, host, port }) {
+  _listen({ transport, host, port, inherited }) {
+    if (inherited) {
+      this.#listenInherited(transport);
+      return;
+    }
     const bound = native.serverListen(this.#id, host, port);
     if (typeof bound === 'number') {
       throw errorFromStatus(bound, { syscall: 'listen', address: host, port });
     }
     this.addresses.push({ transport, host: bound.host, port: bound.port });
+  }
+
+  #listenInherited(transport) {
+    for (const fd of takeInherited()) {
+      const bound = native.serverListenFd(this.#id, fd);
+      if (typeof bound === 'number') throw inheritedError(fd, bound);
+      this.addresses.push({ transport, host: bound.host, port: bound.port });
+    }
   }
 
   onEvent(type, event, b) {
@@ -347,7 +372,13 @@ function nativeOptions(o, key, authorizedKeys, rules) {
     loginGraceTime: o.loginGraceTime,
     keepalive: o.keepalive,
     maxAuthAttempts: o.maxAuthAttempts,
-    maxStartups: o.maxStartups,
+    maxStartups: o.maxStartups?.full,
+    startupsStart: o.maxStartups?.start,
+    startupsRate: o.maxStartups?.rate,
+    trustProxy: o.trustProxy,
+    penaltyTime: o.penaltyTime ?? DEFAULT_PENALTY,
+    penaltyMax: o.penaltyMax,
+    penaltyExempt: o.penaltyExempt,
     maxSessions: o.maxSessions,
     maxChannels: o.maxChannels,
     maxConnectionsPerIp: o.maxConnectionsPerIp,
@@ -374,6 +405,8 @@ async function serve(options) {
   if (o.signal?.aborted) throw abortError(o.signal);
   const listen = (o.listen ?? [DEFAULT_LISTEN]).map(parseListen);
   const rules = readRules(o);
+  checkNetworks('trustProxy', o.trustProxy);
+  checkNetworks('penaltyExempt', o.penaltyExempt);
   const authorizedKeys = await loadAuthorizedKeys(o);
   const key = await loadHostKey(o);
   const server = newServer(o, key, authorizedKeys, rules);

@@ -28,7 +28,11 @@ const serve = `wraith serve [flags]
                              at $XDG_STATE_HOME/wraith/host_ed25519
   --authorized-keys <file>   default: $XDG_CONFIG_HOME/wraith/authorized_keys
   --listen <addr:port>       repeatable; default [::]:2222; port 0 is chosen
-                             once and printed
+                             once and printed; "systemd": the sockets that a
+                             service manager hands down
+  --trust-proxy <cidr>       connections from there may begin with a PROXY
+                             header (v1 or v2) that names the client;
+                             repeatable
   --allow <rule>             where channels may lead; repeatable, in the order
   --deny <rule>              given across both, the first match wins; what
                              matches none is denied as soon as one --allow
@@ -40,9 +44,16 @@ const serve = `wraith serve [flags]
   --max-connections-per-ip <n>  default 0: no limit; IPv6 counted by /64
   --max-auth-attempts <n>    default 10
   --login-grace-time <s>     default 30
-  --max-startups <n>         sessions not logged in; default 1000
+  --max-startups <n>         sessions not logged in; default 1000. From half of
+                             it on some new ones are dropped, up to all.
+                             Or start:rate:full, as sshd's MaxStartups
   --max-sessions <n>         default 10000
   --max-channels <n>         per session; default 1000
+  --penalty-time <s>         what a failed login adds to the time for which its
+                             address is kept out (from 15 on); default 5; 0:
+                             none. IPv6 by /64
+  --penalty-max <s>          default 600
+  --penalty-exempt <cidr>    never kept out; repeatable
 
 SIGHUP reads the authorized keys anew; if the file is broken, the log says why
 and the old keys stay. SIGTERM and SIGINT stop accepting, give channels 2 seconds
