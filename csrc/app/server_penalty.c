@@ -46,13 +46,16 @@ static const offence *offence_of(const server_session *ss, int status) {
   }
 }
 
-/* A scope is no part of a network. */
+/* Whoever may speak for others is none to keep out: its own connections are its
+   checks, and the others it could have under any address. A scope is no part of
+   a network. */
 static bool is_exempt(const wr_server *s, const char *address) {
   char plain[WR_ADDR_TEXT_MAX];
   wr_ip ip;
   snprintf(plain, sizeof(plain), "%.*s", (int)strcspn(address, "%"), address);
   return wr_ip_parse(plain, &ip) == 0 &&
-         wr_cidrs_contain(s->exempt, s->opts.n_penalty_exempt, &ip);
+         (wr_cidrs_contain(s->exempt, s->opts.n_penalty_exempt, &ip) ||
+          wr_cidrs_contain(s->trusted, s->opts.n_trust_proxy, &ip));
 }
 
 bool wr__penalty_holds(wr_server *s, const char *address, bool *first) {

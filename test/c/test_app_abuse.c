@@ -728,6 +728,23 @@ TEST(penalties_are_for_the_client_behind) {
   app_close(&a);
 }
 
+TEST(a_balancer_is_not_kept_out_itself) {
+  dialled d;
+  app_open(&a, false);
+  a.opts.penalty_ms = 300000;
+  serve_trusted("127.0.0.1");
+  for (int i = 0; i < 3; i++) {
+    dial_server(&d);
+    dialled_say(&d, "PROXY UNKNOWN\r\nnonsense\r\n", 25);
+    UNTIL(d.ended || d.closed);
+    CHECK(d.len > 0);
+    dialled_leave(&d);
+    UNTIL(startups() == 0);
+  }
+  EQ_INT(app_log_holds(&a, "penalty"), 0);
+  app_close(&a);
+}
+
 TEST(connections_that_wait_count_as_startups) {
   dialled d[3];
   app_open(&a, false);
