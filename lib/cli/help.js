@@ -49,10 +49,11 @@ const serve = `wraith serve [flags]
                              Or start:rate:full, as sshd's MaxStartups
   --max-sessions <n>         default 10000
   --max-channels <n>         per session; default 1000
-  --penalty-time <s>         what a failed login adds to the time for which its
-                             address is kept out (from 15 on); default 5; 0:
-                             none. IPv6 by /64
-  --penalty-max <s>          default 600
+  --penalty-time <s>         default 5; 0: none. What a failed login costs its
+                             address: with more than 15 together it is kept out
+                             until they are over, and then for longer each
+                             time. IPv6 counted by /64
+  --penalty-max <s>          default 600; the longest
   --penalty-exempt <cidr>    never kept out; repeatable
 
 SIGHUP reads the authorized keys anew; if the file is broken, the log says why

@@ -183,6 +183,24 @@ TEST(a_full_table_forgets_who_would_go_first) {
   close_table();
 }
 
+TEST(who_is_given_more_moves_back) {
+  uint32_t seed = 3;
+  open_table(MOST, 50);
+  for (uint32_t i = 0; i < 50; i++) {
+    add(i, 16000 + 10 * i);
+  }
+  for (uint32_t i = 0; i < 50; i += 2) { /* in some order */
+    seed = seed * 1664525u + 1013904223u;
+    EQ_UINT(add(i, 100000 + (seed >> 16)), 0);
+  }
+  for (uint32_t i = 0; i < 25; i++) {
+    add(1000 + i, 500000);
+    CHECK(!held(2 * i + 1)); /* the others go in their order */
+    CHECK(held(2 * i));
+  }
+  close_table();
+}
+
 TEST(a_flood_of_addresses_takes_a_bounded_place) {
   open_table(MOST, 1000);
   for (uint32_t i = 0; i < 20000; i++) {
