@@ -322,6 +322,8 @@ export interface ServerStats {
   remoteForwards: number;
   connections: number;
   rejected: number;
+  /** Penalties that came into force. */
+  penalties: number;
   authAccepted: number;
   authRejected: number;
   /** Dialled for, or given to the application. */
@@ -369,7 +371,10 @@ export interface ServeOptions {
   /** Public keys, one per line, or key revocation lists of ssh-keygen. */
   revokedKeys?: KeySource | KeySource[];
   transport?: Transport | Transport[];
-  /** '[tcp=]address:port'; default 'tcp=[::]:2222'. */
+  /**
+   * '[tcp=]address:port'; default 'tcp=[::]:2222'. 'systemd': the sockets that a
+   * service manager has handed down (LISTEN_FDS).
+   */
   listen?: string | string[];
   /** 0: no limit, the default. IPv6 is counted by /64. */
   maxConnectionsPerIp?: number;
@@ -377,8 +382,26 @@ export interface ServeOptions {
   maxAuthAttempts?: number;
   /** Milliseconds. Default 30000. */
   loginGraceTime?: number;
-  /** Sessions that are not logged in. Default 1000. */
-  maxStartups?: number;
+  /**
+   * Networks whose connections may begin with a PROXY header (version 1 or 2),
+   * which names the client. Default: none.
+   */
+  trustProxy?: string | string[];
+  /**
+   * Sessions that are not logged in. Default 1000. From start on (a number: from
+   * half of it) new ones are dropped at random: rate in a hundred, up to all at
+   * full.
+   */
+  maxStartups?: number | { start: number; rate: number; full: number };
+  /**
+   * Milliseconds that a failed login adds to the time for which its address is
+   * kept out; docs/log.md says what else counts. Default 5000; 0: none.
+   */
+  penaltyTime?: number;
+  /** Milliseconds. Default 600000. */
+  penaltyMax?: number;
+  /** Networks that are never kept out. */
+  penaltyExempt?: string | string[];
   /** Default 10000. */
   maxSessions?: number;
   /** Per session. Default 1000. */

@@ -162,6 +162,19 @@ function rule(name, value) {
   return value;
 }
 
+/** A number, or { start, rate, full } as in sshd's MaxStartups. */
+function startups(name, value) {
+  if (!isPlainObject(value)) return { full: count(name, value) };
+  const { start, rate, full, ...others } = value;
+  if (Object.keys(others).length > 0) {
+    throw optionError(name, 'must be a number or { start, rate, full }');
+  }
+  count(`${name}.full`, full);
+  check.integer(1, full)(`${name}.start`, start);
+  check.integer(1, 100)(`${name}.rate`, rate);
+  return { start, rate, full };
+}
+
 const serveShape = {
   hostKey: check.keySource,
   passphrase: check.string,
@@ -186,7 +199,7 @@ const serveShape = {
   decoy: later,
   stealthSecret: later,
   wsPath: later,
-  trustProxy: later,
+  trustProxy: check.listOf(check.text),
   proxy: later,
   irohRelay: later,
   irohKey: later,
@@ -196,7 +209,10 @@ const serveShape = {
   maxConnectionsPerIp: countOrNone,
   maxAuthAttempts: count,
   loginGraceTime: milliseconds,
-  maxStartups: count,
+  maxStartups: startups,
+  penaltyTime: check.integer(0, 2 ** 31 - 1),
+  penaltyMax: milliseconds,
+  penaltyExempt: check.listOf(check.text),
   maxSessions: count,
   maxChannels: count,
   keepalive: milliseconds,

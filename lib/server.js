@@ -13,6 +13,7 @@ const {
   statusOf,
 } = require('./errors.js');
 const { defaultPaths } = require('./files.js');
+const { SYSTEMD, inheritedError, takeInherited } = require('./inherited.js');
 const { loadKey, loadOrCreateHostKey } = require('./keys.js');
 const { parseMetricsAddress, serveMetrics } = require('./metrics.js');
 const {
@@ -28,6 +29,7 @@ const { opened } = require('./tunnel.js');
 
 const DEFAULT_LISTEN = 'tcp=[::]:2222';
 const DEFAULT_DRAIN = 2000;
+const DEFAULT_PENALTY = 5000;
 const LEVELS = { error: 1, warn: 2, info: 3, debug: 4 };
 /** Connections that an async iterator has not taken yet. */
 const ITERATOR_QUEUE = 1000;
@@ -55,6 +57,16 @@ function readRule(rule) {
   return [kind === 'allow', rule[kind]];
 }
 
+function checkNetworks(name, list = []) {
+  for (const [i, text] of list.entries()) {
+    if (native.networkCheck(text) === 0) continue;
+    throw optionError(
+      `${name}[${i}]`,
+      `${JSON.stringify(text)} is no address and no network (10.0.0.0/8)`,
+    );
+  }
+}
+
 function parseListen(text) {
   const match = /^(?:([a-z0-9]+)=)?(.*)$/s.exec(text);
   const [, transport = 'tcp', address] = match;
@@ -65,6 +77,7 @@ function parseListen(text) {
       'ERR_WRAITH_UNSUPPORTED',
     );
   }
+  if (address === SYSTEMD) return { transport, inherited: true };
   const bind = parseHostPort('listen', address, 2222);
   if (net.isIP(bind.host) === 0 && bind.host !== 'localhost') {
     throw optionError('listen', `${bind.host} is not an address of this host`);
@@ -126,7 +139,11 @@ class WraithServer extends EventEmitter {
     return this;
   }
 
-  _listen({ transport, host, port }) {
+  _listen({ transport, host, port, inherited }) {
+    if (inherited) {
+      this.#listenInherited(transport);
+      return;
+    }
     const bound = native.serverListen(this.#id, host, port);
     if (typeof bound === 'number') {
       throw errorFromStatus(bound, { syscall: 'listen', address: host, port });
@@ -137,6 +154,14 @@ class WraithServer extends EventEmitter {
   async _serveMetrics(address) {
     this.#metrics = await serveMetrics(address, () => this.stats());
     this.metricsAddress = this.#metrics.address;
+  }
+
+  #listenInherited(transport) {
+    for (const fd of takeInherited()) {
+      const bound = native.serverListenFd(this.#id, fd);
+      if (typeof bound === 'number') throw inheritedError(fd, bound);
+      this.addresses.push({ transport, host: bound.host, port: bound.port });
+    }
   }
 
   onEvent(type, event, b) {
@@ -328,7 +353,13 @@ function nativeOptions(o, key, trust, rules) {
     loginGraceTime: o.loginGraceTime,
     keepalive: o.keepalive,
     maxAuthAttempts: o.maxAuthAttempts,
-    maxStartups: o.maxStartups,
+    maxStartups: o.maxStartups?.full,
+    startupsStart: o.maxStartups?.start,
+    startupsRate: o.maxStartups?.rate,
+    trustProxy: o.trustProxy,
+    penaltyTime: o.penaltyTime ?? DEFAULT_PENALTY,
+    penaltyMax: o.penaltyMax,
+    penaltyExempt: o.penaltyExempt,
     maxSessions: o.maxSessions,
     maxChannels: o.maxChannels,
     maxConnectionsPerIp: o.maxConnectionsPerIp,
@@ -357,6 +388,8 @@ async function serve(options) {
   const listen = (o.listen ?? [DEFAULT_LISTEN]).map(parseListen);
   const metrics = o.metrics && parseMetricsAddress(o.metrics);
   const rules = readRules(o);
+  checkNetworks('trustProxy', o.trustProxy);
+  checkNetworks('penaltyExempt', o.penaltyExempt);
   const texts = await loadTrust(o);
   const key = await loadHostKey(o);
   const server = newServer(o, key, texts, rules);

@@ -36,6 +36,7 @@ const peers = {
   'redis-server': { package: 'redis-server' },
   'redis-cli': { package: 'redis-tools' },
   'redis-benchmark': { package: 'redis-tools' },
+  haproxy: { package: 'haproxy' },
   chromium: { package: 'chromium' },
   'ssh-audit': { package: 'ssh-audit' },
   'systemd-analyze': { package: 'systemd' },

@@ -27,6 +27,7 @@ const E = {
   CANCELED: -20004,
   CLOSED: -20006,
   BUSY: -20009,
+  MALFORMED: -20010,
   KEY_FORMAT: -20020,
   KEY_TYPE: -20021,
   KEY_PASSPHRASE: -20022,
@@ -332,6 +333,8 @@ t.test('authorized_keys, specifications, rules', async (t) => {
   t.type(native.destination('host'), 'string');
   t.equal(native.ruleCheck('10.0.0.0/8:443'), null);
   t.type(native.ruleCheck('10.0.0.0/99'), 'string');
+  t.equal(native.networkCheck('10.0.0.0/8'), 0);
+  t.equal(native.networkCheck('10.0.0.1/8'), E.MALFORMED);
 });
 
 t.test('50 MB both ways', async (t) => {

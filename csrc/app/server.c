@@ -9,6 +9,7 @@
 /* While draining: how often to look for sessions whose channels have ended. */
 #define DRAIN_LOOK_MS 50
 #define MAX_STARTUPS 1000
+#define STARTUPS_RATE 30
 #define MAX_SESSIONS 10000
 #define STOPPING "the server is stopping"
 
@@ -20,8 +21,18 @@ typedef struct server_listener {
 
 /* LISTENERS */
 
-static void on_accept(wr_listener *listener, wr_link *link) {
-  server_listener *l = wr_listener_user(listener);
+/* Serves a connection unless a limit forbids it. */
+static int take(wr_server *s, wr_link *link, const char *address,
+                const char *transport, uint32_t *id) {
+  if (!wr__limits_address(s, address, transport) ||
+      !wr__limits_startups(s, address, transport) ||
+      !wr__limits_sessions(s, address, transport)) {
+    return WR_ELIMIT;
+  }
+  return wr__session_start(s, link, address, transport, id);
+}
+
+static int take_accepted(wr_server *s, wr_link *link) {
   wr_link_info info;
   char address[WR_ADDR_TEXT_MAX] = "";
   uint32_t id;
@@ -29,8 +40,13 @@ static void on_accept(wr_listener *listener, wr_link *link) {
   if (info.has_peer) {
     wr_sockaddr_host((const struct sockaddr *)&info.peer, address);
   }
-  if (l->server->state != SERVER_OPEN ||
-      wr__session_start(l->server, link, address, "tcp", &id) != 0) {
+  return wr__proxy_trusts(s, &info) ? wr__proxy_wait(s, link, address)
+                                    : take(s, link, address, "tcp", &id);
+}
+
+static void on_accept(wr_listener *listener, wr_link *link) {
+  server_listener *l = wr_listener_user(listener);
+  if (l->server->state != SERVER_OPEN || take_accepted(l->server, link) != 0) {
     wr_link_close(link, WR_CLOSE_RESET);
   }
 }
@@ -46,8 +62,7 @@ static void on_listener_close(wr_listener *listener) {
 static const wr_listener_handler listener_handler = {
     .on_accept = on_accept, .on_close = on_listener_close};
 
-int wr_server_listen(wr_server *s, const char *host, uint16_t port,
-                     struct sockaddr_storage *bound) {
+static int new_listener(wr_server *s, server_listener **out) {
   if (s->state != SERVER_OPEN || s->ctx->exiting) {
     return WR_ECLOSED;
   }
@@ -56,8 +71,13 @@ int wr_server_listen(wr_server *s, const char *host, uint16_t port,
     return WR_ENOMEM;
   }
   l->server = s;
-  int err = wr_listener_tcp(s->ctx, host, port, true, &listener_handler, l,
-                            &l->listener);
+  *out = l;
+  return 0;
+}
+
+/* Its socket listens, or err says why not. */
+static int add_listener(wr_server *s, server_listener *l, int err,
+                        struct sockaddr_storage *bound) {
   if (err != 0) {
     wr_free(&s->ctx->mem, l);
     return err;
@@ -68,10 +88,34 @@ int wr_server_listen(wr_server *s, const char *host, uint16_t port,
   return 0;
 }
 
+int wr_server_listen(wr_server *s, const char *host, uint16_t port,
+                     struct sockaddr_storage *bound) {
+  server_listener *l;
+  int err = new_listener(s, &l);
+  if (err != 0) {
+    return err;
+  }
+  err = wr_listener_tcp(s->ctx, host, port, true, &listener_handler, l,
+                        &l->listener);
+  return add_listener(s, l, err, bound);
+}
+
+int wr_server_listen_fd(wr_server *s, int fd, struct sockaddr_storage *bound) {
+  server_listener *l;
+  int err = new_listener(s, &l);
+  if (err != 0) {
+    return err;
+  }
+  err = wr_listener_fd(s->ctx, fd, &listener_handler, l, &l->listener);
+  return add_listener(s, l, err, bound);
+}
+
 static void stop_listening(wr_server *s) {
   wr_list_each(it, &s->listeners) {
     wr_listener_close(wr_container_of(it, server_listener, node)->listener);
   }
+  wr__proxy_stop(s);
+  wr__reject_sums(s);
 }
 
 /* A stream of the caller's: the address comes as Node prints it, so IPv4 may
@@ -101,7 +145,7 @@ int wr_server_accept(wr_server *s, wr_link *link, const char *remote_address,
   if (err != 0) {
     return err;
   }
-  return wr__session_start(s, link, address, transport, session_id);
+  return take(s, link, address, transport, session_id);
 }
 
 /* THE END */
@@ -116,6 +160,9 @@ static void server_free(wr_server *s) {
   wr_map_free(s->by_id);
   wr_map_free(s->by_peer);
   wr_trust_unref(s->trust);
+  wr__penalty_free(s);
+  wr_timer_stop(&s->rejects.timer);
+  wr_free(&s->ctx->mem, s->trusted);
   wr_key_unref(s->opts.host_key);
   wr_free(&s->ctx->mem, s);
 }
@@ -123,7 +170,7 @@ static void server_free(wr_server *s) {
 static void on_finish(wr_task *task) {
   wr_server *s = wr_container_of(task, wr_server, finish);
   if (s->state == SERVER_OPEN || !wr_list_empty(&s->listeners) ||
-      !wr_list_empty(&s->sessions)) {
+      !wr_list_empty(&s->sessions) || !wr_list_empty(&s->proxied)) {
     return;
   }
   wr_policy_free(s->policy);
@@ -232,6 +279,10 @@ static void fill_in_defaults(wr_server_opts *o, const wr_ctx *ctx) {
   o->max_auth_attempts =
       o->max_auth_attempts != 0 ? o->max_auth_attempts : WR_MAX_AUTH_ATTEMPTS;
   o->max_startups = o->max_startups != 0 ? o->max_startups : MAX_STARTUPS;
+  o->startups_start = o->startups_start != 0
+                          ? o->startups_start
+                          : o->max_startups / 2 + o->max_startups % 2;
+  o->startups_rate = o->startups_rate != 0 ? o->startups_rate : STARTUPS_RATE;
   o->max_sessions = o->max_sessions != 0 ? o->max_sessions : MAX_SESSIONS;
   o->max_channels = o->max_channels != 0 ? o->max_channels : WR_MAX_CHANNELS;
   if (o->log.wall_ms == NULL) {
@@ -243,12 +294,33 @@ static wr_access access_in_force(void *session) {
   return wr__auth_access(session);
 }
 
+int wr__copy_cidrs(wr_server *s, const wr_cidr *src, size_t n, wr_cidr **out) {
+  if (n == 0) {
+    return 0;
+  }
+  *out = wr_calloc(&s->ctx->mem, n, sizeof(*src));
+  if (*out == NULL) {
+    return WR_ENOMEM;
+  }
+  memcpy(*out, src, n * sizeof(*src));
+  return 0;
+}
+
+static int make_guards(wr_server *s) {
+  int err = wr__proxy_init(s);
+  return err != 0 ? err : wr__penalty_init(s);
+}
+
 static int make_parts(wr_server *s) {
   wr_ctx *ctx = s->ctx;
   s->by_id = wr_map_new(&ctx->mem, wr_ctx_rand64(ctx), s->opts.max_sessions);
   s->by_peer = wr_map_new(&ctx->mem, wr_ctx_rand64(ctx), s->opts.max_sessions);
   if (s->by_id == NULL || s->by_peer == NULL) {
     return WR_ENOMEM;
+  }
+  int err = make_guards(s);
+  if (err != 0) {
+    return err;
   }
   wr_remotes_opts opts = {.gateway_ports = s->opts.gateway_ports,
                           .forwarding = s->opts.forwarding,
@@ -273,6 +345,8 @@ int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts, wr_server **out) {
   s->policy = opts->policy;
   wr_list_init(&s->listeners);
   wr_list_init(&s->sessions);
+  wr_list_init(&s->proxied);
+  wr__reject_init(s);
   wr_timer_init(&s->tick, ctx, on_tick);
   wr_task_init(&s->finish, on_finish);
   s->obj.shutdown = on_obj_shutdown;

@@ -47,11 +47,20 @@ typedef struct wr_server_opts {
   uint64_t keepalive_ms;           /* 0: 15 s */
   uint32_t max_auth_attempts;      /* 0: 10 */
   uint32_t max_startups;           /* unauthenticated; 0: 1000 */
+  uint32_t startups_start;         /* some are dropped from here on; 0: half */
+  uint32_t startups_rate;          /* of 100 that come then; 0: 30 */
   uint32_t max_sessions;           /* 0: 10000 */
   uint32_t max_channels;           /* per session; 0: 1000 */
   uint32_t max_connections_per_ip; /* 0: no limit */
-  uint64_t rekey_bytes;            /* tests */
-  uint64_t dial_timeout_ms;        /* tests; 0: WR_DIAL_TIMEOUT_MS */
+  /* Networks whose connections may begin with a PROXY header; copied. */
+  const wr_cidr *trust_proxy;
+  size_t n_trust_proxy;
+  uint64_t penalty_ms;           /* for one failed login; 0: no penalties */
+  uint64_t penalty_max_ms;       /* 0: 10 min */
+  const wr_cidr *penalty_exempt; /* copied */
+  size_t n_penalty_exempt;
+  uint64_t rekey_bytes;     /* tests */
+  uint64_t dial_timeout_ms; /* tests; 0: WR_DIAL_TIMEOUT_MS */
 } wr_server_opts;
 
 /* Listens nowhere yet. 0 or an error (nothing was taken). */
@@ -61,6 +70,10 @@ void *wr_server_user(const wr_server *s);
 /* Adds a listener; bound gets the address. The system's error or 0. */
 WR_NODISCARD int wr_server_listen(wr_server *s, const char *host, uint16_t port,
                                   struct sockaddr_storage *bound);
+/* Adds a socket that listens already. The system's error, WR_EINVAL (it is no
+   such socket) or 0; on an error fd is still the caller's. */
+WR_NODISCARD int wr_server_listen_fd(wr_server *s, int fd,
+                                     struct sockaddr_storage *bound);
 /* Serves SSH on a link of the caller's. remote_address: for limits and the log,
    "" if there is none; transport: a literal. The link is taken, unless an error
    is returned: WR_ELIMIT (a limit; recorded), WR_ECLOSED, WR_EINVAL (the address
@@ -111,6 +124,7 @@ void wr_server_end_session(wr_server *s, uint32_t session_id);
 typedef struct wr_server_stats {
   uint32_t sessions, startups, channels, remote_forwards;
   uint64_t connections, rejected; /* ever */
+  uint64_t penalties;             /* that came into force, ever */
   uint64_t auth_accepted, auth_rejected;
   uint64_t channels_opened;     /* dialled for, or given to the application */
   uint64_t channels_refused;    /* at once, without a dial */

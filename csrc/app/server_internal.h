@@ -1,6 +1,7 @@
 #ifndef WR_APP_SERVER_INTERNAL_H
 #define WR_APP_SERVER_INTERNAL_H
 
+#include "app/penalty.h"
 #include "app/server.h"
 
 #include "base/errors.h"
@@ -13,6 +14,9 @@
      server_session.c  one SSH session: life cycle and channels
      server_auth.c     who may log in, and for how long
      server_limits.c   how many may come
+     server_penalty.c  who may not come for a while
+     server_proxy.c    whom a load balancer speaks for
+     server_reject.c   who was turned away, without flooding the log
      server_log.c      the records (docs/log.md), counted by reason */
 
 typedef enum server_state {
@@ -20,6 +24,23 @@ typedef enum server_state {
   SERVER_DRAINING, /* takes nothing new; channels may end */
   SERVER_ENDING    /* all sessions have been told to end */
 } server_state;
+
+typedef enum reject_reason {
+  REJECT_NONE = 0,
+  REJECT_PENALTY,
+  REJECT_PER_IP,
+  REJECT_STARTUPS,
+  REJECT_SESSIONS,
+  REJECT_PROXY_HEADER,
+  REJECT_REASONS /* how many */
+} reject_reason;
+
+/* Turned away without a record of their own. */
+typedef struct reject_log {
+  uint64_t quiet_ms[REJECT_REASONS]; /* no record of its own before */
+  uint32_t unlogged[REJECT_REASONS];
+  wr_timer timer; /* writes the sums */
+} reject_log;
 
 struct wr_server {
   wr_ctx *ctx;
@@ -30,10 +51,15 @@ struct wr_server {
   wr_policy *policy;
   wr_remotes *remotes;
   wr_window_budget budget;
-  wr_list listeners; /* of server_listener */
-  wr_list sessions;  /* of server_session, also those that are ending */
-  wr_map *by_id;     /* session id to live server_session */
-  wr_map *by_peer;   /* peer key to server_peer */
+  wr_list listeners;       /* of server_listener */
+  wr_list sessions;        /* of server_session, also those that are ending */
+  wr_map *by_id;           /* session id to live server_session */
+  wr_map *by_peer;         /* peer key to server_peer */
+  wr_list proxied;         /* connections whose PROXY header is awaited */
+  wr_cidr *trusted;        /* opts.trust_proxy */
+  wr_cidr *exempt;         /* opts.penalty_exempt */
+  wr_penalties *penalties; /* NULL: none are given */
+  reject_log rejects;
   uint32_t last_id;  /* of a session; they count from 1 */
   uint32_t n_live;   /* sessions whose SSH session is there */
   uint32_t startups; /* of these: not logged in */
@@ -54,6 +80,7 @@ typedef enum session_state {
 /* How many connections a peer has; there while it has any. */
 typedef struct server_peer {
   uint32_t connections;
+  uint64_t quiet_ms; /* no record of a rejection before */
 } server_peer;
 
 typedef struct server_session {
@@ -105,7 +132,11 @@ void wr__session_end(server_session *ss, uint32_t code, const char *text);
 /* At once, without waiting for what is on its way out. */
 void wr__session_abort(server_session *ss);
 
-/* server.c: a session or listener is gone. */
+/* server.c */
+/* A copy of the server's own; NULL for none. 0 or WR_ENOMEM. */
+WR_NODISCARD int wr__copy_cidrs(wr_server *s, const wr_cidr *src, size_t n,
+                                wr_cidr **out);
+/* A session, a listener or a connection is gone. */
 void wr__server_gone(wr_server *s);
 
 /* server_auth.c */
@@ -128,14 +159,51 @@ void wr__auth_drop(server_session *ss);
 void wr__auth_over(server_session *ss);
 
 /* server_limits.c */
-/* NULL, or the reason (for the log) why this connection is not taken. Sets the
-   session's peer key. */
-const char *wr__limits_reject(server_session *ss);
+/* What counts as one peer. Returns the length, 0 if there is no address. */
+size_t wr__peer_key(const char *address, uint8_t key[WR_ADDR_TEXT_MAX]);
+/* Whether a connection may be taken: by its address, by how many have not logged
+   in, by how many there are. If not, it is recorded. */
+bool wr__limits_address(wr_server *s, const char *address,
+                        const char *transport);
+bool wr__limits_startups(wr_server *s, const char *address,
+                         const char *transport);
+bool wr__limits_sessions(wr_server *s, const char *address,
+                         const char *transport);
 /* Counts it. 0 or WR_ENOMEM. */
 WR_NODISCARD int wr__limits_enter(server_session *ss);
 /* It has logged in. */
 void wr__limits_logged_in(server_session *ss);
 void wr__limits_leave(server_session *ss);
+
+/* server_penalty.c */
+WR_NODISCARD int wr__penalty_init(wr_server *s);
+void wr__penalty_free(wr_server *s);
+/* Whether the address is kept out. *first: nobody has been turned away since
+   the penalty began. */
+bool wr__penalty_holds(wr_server *s, const char *address, bool *first);
+/* The session is over: what it did without logging in counts against its
+   address. */
+void wr__penalty_over(const server_session *ss, int status);
+
+/* server_proxy.c */
+WR_NODISCARD int wr__proxy_init(wr_server *s);
+bool wr__proxy_trusts(const wr_server *s, const wr_link_info *info);
+/* Takes a connection whose header is awaited, and serves it then. 0, WR_ELIMIT
+   or WR_ENOMEM (the link is still the caller's). */
+WR_NODISCARD int wr__proxy_wait(wr_server *s, wr_link *link,
+                                const char *address);
+/* Ends the connections that wait. */
+void wr__proxy_stop(wr_server *s);
+
+/* server_reject.c */
+void wr__reject_init(wr_server *s);
+/* Whether a rejection is to have a record of its own: one a minute. */
+bool wr__reject_is_due(const wr_server *s, uint64_t *quiet_ms);
+/* Counts a connection that is not taken; own: with a record of its own. */
+void wr__reject(wr_server *s, const char *address, const char *transport,
+                reject_reason reason, bool own);
+/* Records the sums that have not been yet. */
+void wr__reject_sums(wr_server *s);
 
 /* server_log.c: what has a reason is counted by it as well. */
 void wr__log_listening(const wr_server *s, const struct sockaddr *sa,
@@ -151,7 +219,11 @@ void wr__log_attempt(const server_session *ss, const char *user,
 void wr__log_auth_failed(const server_session *ss);
 void wr__log_ended(const server_session *ss, const char *reason);
 void wr__log_closed(const server_session *ss);
-void wr__log_rejected(wr_server *s, const char *address, const char *transport,
-                      const char *reason);
+void wr__log_rejected(const wr_server *s, const char *address,
+                      const char *transport, const char *reason);
+void wr__log_rejected_sum(const wr_server *s, const char *reason,
+                          uint32_t count);
+void wr__log_penalty(const wr_server *s, const char *address,
+                     uint64_t duration_ms, const char *reason);
 
 #endif /* !defined(WR_APP_SERVER_INTERNAL_H) */

@@ -11,30 +11,89 @@ static server_peer *peer_of(const server_session *ss) {
 
 /* IPv6 hosts have a /64 to themselves. What is no address was named by the
    application, which knows what it means. */
-static void set_peer_key(server_session *ss) {
+size_t wr__peer_key(const char *address, uint8_t key[WR_ADDR_TEXT_MAX]) {
   wr_ip ip;
-  if (wr_ip_parse(ss->address, &ip) == 0) {
-    ss->peer_key_len = wr_ip_peer_key(&ip, ss->peer_key);
-    return;
+  if (wr_ip_parse(address, &ip) == 0) {
+    return wr_ip_peer_key(&ip, key);
   }
-  ss->peer_key_len = strlen(ss->address);
-  memcpy(ss->peer_key, ss->address, ss->peer_key_len);
+  size_t len = strlen(address);
+  memcpy(key, address, len);
+  return len;
 }
 
-const char *wr__limits_reject(server_session *ss) {
-  const wr_server *s = ss->server;
-  uint32_t per_ip = s->opts.max_connections_per_ip;
-  if (per_ip != 0 && ss->address[0] != '\0') {
-    set_peer_key(ss);
-    const server_peer *peer = peer_of(ss);
-    if (peer != NULL && peer->connections >= per_ip) {
-      return "max-connections-per-ip";
-    }
+/* Whether the address has as many connections as it may. *quiet_ms: where its
+   rejections are noted. */
+static bool is_full(wr_server *s, const char *address, uint64_t **quiet_ms) {
+  uint8_t key[WR_ADDR_TEXT_MAX];
+  uint32_t most = s->opts.max_connections_per_ip;
+  if (most == 0 || address[0] == '\0') {
+    return false;
   }
-  if (s->startups >= s->opts.max_startups) {
-    return "max-startups";
+  server_peer *peer = wr_map_get(s->by_peer, key, wr__peer_key(address, key));
+  if (peer == NULL || peer->connections < most) {
+    return false;
   }
-  return s->n_live >= s->opts.max_sessions ? "max-sessions" : NULL;
+  *quiet_ms = &peer->quiet_ms;
+  return true;
+}
+
+bool wr__limits_address(wr_server *s, const char *address,
+                        const char *transport) {
+  bool first = false;
+  uint64_t *quiet_ms;
+  if (wr__penalty_holds(s, address, &first)) {
+    wr__reject(s, address, transport, REJECT_PENALTY, first);
+    return false;
+  }
+  if (is_full(s, address, &quiet_ms)) {
+    bool own = wr__reject_is_due(s, quiet_ms);
+    wr__reject(s, address, transport, REJECT_PER_IP, own);
+    return false;
+  }
+  return true;
+}
+
+/* Whether one more that has not logged in is dropped: none up to the start, from
+   there a share that rises from the rate to all at the full number. So those who
+   flood get less and less, while who comes by chance has a chance. */
+static bool is_dropped(const wr_server *s) {
+  const wr_server_opts *o = &s->opts;
+  if (s->startups < o->startups_start) {
+    return false;
+  }
+  if (s->startups >= o->max_startups) {
+    return true;
+  }
+  uint64_t over = s->startups - o->startups_start;
+  uint64_t range = o->max_startups - o->startups_start;
+  uint64_t share =
+      o->startups_rate * range + (uint64_t)(100 - o->startups_rate) * over;
+  return wr_ctx_rand64(s->ctx) % (100 * range) < share;
+}
+
+/* For reasons that have nothing to do with the address. */
+static void reject_any(wr_server *s, const char *address, const char *transport,
+                       reject_reason reason) {
+  bool own = wr__reject_is_due(s, &s->rejects.quiet_ms[reason]);
+  wr__reject(s, address, transport, reason, own);
+}
+
+bool wr__limits_startups(wr_server *s, const char *address,
+                         const char *transport) {
+  bool dropped = is_dropped(s);
+  if (dropped) {
+    reject_any(s, address, transport, REJECT_STARTUPS);
+  }
+  return !dropped;
+}
+
+bool wr__limits_sessions(wr_server *s, const char *address,
+                         const char *transport) {
+  bool full = s->n_live >= s->opts.max_sessions;
+  if (full) {
+    reject_any(s, address, transport, REJECT_SESSIONS);
+  }
+  return !full;
 }
 
 static int count_peer(server_session *ss) {
@@ -65,6 +124,9 @@ static void uncount_peer(server_session *ss) {
 }
 
 int wr__limits_enter(server_session *ss) {
+  if (ss->server->opts.max_connections_per_ip != 0) {
+    ss->peer_key_len = wr__peer_key(ss->address, ss->peer_key);
+  }
   if (ss->peer_key_len > 0) {
     int err = count_peer(ss);
     if (err != 0) {

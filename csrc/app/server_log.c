@@ -89,20 +89,40 @@ void wr__log_ended(const server_session *ss, const char *reason) {
   put(ss->server, WR_LOG_INFO, "session ended", f, WR_COUNTOF(f));
 }
 
-void wr__log_closed(const server_session *ss) {
-  char duration[32];
-  uint64_t ms = wr_ctx_now(ss->server->ctx) - ss->since_ms;
-  snprintf(duration, sizeof(duration), "%" PRIu64 ".%u", ms / 1000,
+#define SECONDS_MAX 32
+
+/* With one decimal. */
+static wr_log_field seconds(uint64_t ms, char text[SECONDS_MAX]) {
+  snprintf(text, SECONDS_MAX, "%" PRIu64 ".%u", ms / 1000,
            (unsigned)(ms % 1000 / 100));
-  wr_log_field f[] = {remote_addr(ss->address),
-                      wr_log_str("duration", duration), session_id(ss)};
+  return wr_log_str("duration", text);
+}
+
+void wr__log_closed(const server_session *ss) {
+  char text[SECONDS_MAX];
+  uint64_t ms = wr_ctx_now(ss->server->ctx) - ss->since_ms;
+  wr_log_field f[] = {remote_addr(ss->address), seconds(ms, text),
+                      session_id(ss)};
   put(ss->server, WR_LOG_INFO, "connection closed", f, WR_COUNTOF(f));
 }
 
-void wr__log_rejected(wr_server *s, const char *address, const char *transport,
-                      const char *reason) {
+void wr__log_rejected(const wr_server *s, const char *address,
+                      const char *transport, const char *reason) {
   wr_log_field f[] = {remote_addr(address), wr_log_str("transport", transport),
                       wr_log_str("reason", reason)};
-  wr_counts_add(&s->past.rejections, reason);
   put(s, WR_LOG_WARN, "connection rejected", f, WR_COUNTOF(f));
+}
+
+void wr__log_rejected_sum(const wr_server *s, const char *reason,
+                          uint32_t count) {
+  wr_log_field f[] = {wr_log_str("reason", reason), wr_log_int("count", count)};
+  put(s, WR_LOG_WARN, "connections rejected", f, WR_COUNTOF(f));
+}
+
+void wr__log_penalty(const wr_server *s, const char *address,
+                     uint64_t duration_ms, const char *reason) {
+  char text[SECONDS_MAX];
+  wr_log_field f[] = {remote_addr(address), seconds(duration_ms, text),
+                      wr_log_str("reason", reason)};
+  put(s, WR_LOG_WARN, "penalty", f, WR_COUNTOF(f));
 }

@@ -154,9 +154,9 @@ static void count_past(server_session *ss) {
 static void on_close(wr_ssh *ssh, int status) {
   server_session *ss;
   wr_server *s = server_of(ssh, &ss);
-  WR_UNUSED(status);
   count_past(ss);
   wr__auth_over(ss);
+  wr__penalty_over(ss, status);
   wr__log_closed(ss);
   wr__limits_leave(ss);
   ss->ending = true;
@@ -279,13 +279,7 @@ int wr__session_start(wr_server *s, wr_link *link, const char *address,
   if (ss == NULL) {
     return WR_ENOMEM;
   }
-  const char *why = wr__limits_reject(ss);
-  int err = WR_ELIMIT;
-  if (why != NULL) {
-    wr__log_rejected(s, address, transport, why);
-  } else {
-    err = enter(ss, link);
-  }
+  int err = enter(ss, link);
   if (err != 0) {
     session_free(ss);
     return err;

@@ -32,6 +32,7 @@
   XX(forwardSpec, wrn_forward_spec)                                            \
   XX(destination, wrn_destination)                                             \
   XX(ruleCheck, wrn_rule_check)                                                \
+  XX(networkCheck, wrn_network_check)                                          \
   XX(tunnelNew, wrn_tunnel_new)                                                \
   XX(tunnelConnect, wrn_tunnel_connect)                                        \
   XX(tunnelVerdict, wrn_tunnel_verdict)                                        \
@@ -48,6 +49,7 @@
   XX(tunnelStats, wrn_tunnel_stats)                                            \
   XX(serverNew, wrn_server_new)                                                \
   XX(serverListen, wrn_server_listen)                                          \
+  XX(serverListenFd, wrn_server_listen_fd)                                     \
   XX(serverAccept, wrn_server_accept)                                          \
   XX(serverAuthorize, wrn_server_authorize)                                    \
   XX(serverSetControl, wrn_server_set_control)                                 \

@@ -1,5 +1,6 @@
 #include "app/server.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "napi/events.h"
@@ -7,6 +8,8 @@
 #include "napi/methods.h"
 #include "napi/stream.h"
 #include "napi/trust.h"
+
+#define NETWORKS_MAX 4096
 
 typedef struct wrn_server {
   wrn_object o;
@@ -111,6 +114,20 @@ static void on_log(const wr_log_record *record, void *data) {
   wrn_post_json(s->o.env, WRN_EV_LOG, s->o.id, &json);
 }
 
+/* Networks as text; NULL if there are none. They end with the call. */
+static const wr_cidr *read_networks(wrn_call *c, napi_value array, size_t *n) {
+  uint32_t count = wrn_array(c, array, NETWORKS_MAX);
+  wr_cidr *cidrs = count > 0 ? wrn_call_alloc(c, count, sizeof(*cidrs)) : NULL;
+  for (uint32_t i = 0; i < count && c->err == 0; i++) {
+    const char *text = wrn_need_str(c, wrn_element(c, array, i));
+    if (c->err == 0) {
+      wrn_fail(c, wr_cidr_parse(text, &cidrs[i]));
+    }
+  }
+  *n = count;
+  return cidrs;
+}
+
 /* THE SERVER */
 
 static void read_options(wrn_call *c, napi_value o, wr_server_opts *opts) {
@@ -121,6 +138,14 @@ static void read_options(wrn_call *c, napi_value o, wr_server_opts *opts) {
   opts->keepalive_ms = wrn_u32(c, wrn_prop(c, o, "keepalive"));
   opts->max_auth_attempts = wrn_u32(c, wrn_prop(c, o, "maxAuthAttempts"));
   opts->max_startups = wrn_u32(c, wrn_prop(c, o, "maxStartups"));
+  opts->startups_start = wrn_u32(c, wrn_prop(c, o, "startupsStart"));
+  opts->startups_rate = wrn_u32(c, wrn_prop(c, o, "startupsRate"));
+  opts->trust_proxy =
+      read_networks(c, wrn_prop(c, o, "trustProxy"), &opts->n_trust_proxy);
+  opts->penalty_ms = wrn_u32(c, wrn_prop(c, o, "penaltyTime"));
+  opts->penalty_max_ms = wrn_u32(c, wrn_prop(c, o, "penaltyMax"));
+  opts->penalty_exempt = read_networks(c, wrn_prop(c, o, "penaltyExempt"),
+                                       &opts->n_penalty_exempt);
   opts->max_sessions = wrn_u32(c, wrn_prop(c, o, "maxSessions"));
   opts->max_channels = wrn_u32(c, wrn_prop(c, o, "maxChannels"));
   opts->max_connections_per_ip =
@@ -198,9 +223,19 @@ static wr_server *this_server(wrn_call *c) {
   return s == NULL ? NULL : s->server;
 }
 
+/* { host, port } */
+static int64_t give_address(wrn_call *c, const struct sockaddr_storage *bound) {
+  char text[WR_ADDR_TEXT_MAX];
+  const struct sockaddr *sa = (const struct sockaddr *)bound;
+  wr_sockaddr_host(sa, text);
+  c->result = wrn_object_value(c);
+  wrn_put_str(c, c->result, "host", text);
+  wrn_put_num(c, c->result, "port", wr_sockaddr_port(sa));
+  return 0;
+}
+
 int64_t wrn_server_listen(wrn_call *c) {
   struct sockaddr_storage bound;
-  char text[WR_ADDR_TEXT_MAX];
   const char *host = wrn_need_str(c, c->argv[1]);
   uint16_t port = wrn_port(c, c->argv[2]);
   wr_server *s = this_server(c);
@@ -208,15 +243,18 @@ int64_t wrn_server_listen(wrn_call *c) {
     return c->err;
   }
   int err = wr_server_listen(s, host, port, &bound);
-  if (err != 0) {
-    return err;
+  return err != 0 ? err : give_address(c, &bound);
+}
+
+int64_t wrn_server_listen_fd(wrn_call *c) {
+  struct sockaddr_storage bound;
+  int fd = (int)wrn_uint(c, c->argv[1], INT_MAX);
+  wr_server *s = this_server(c);
+  if (c->err != 0) {
+    return c->err;
   }
-  const struct sockaddr *sa = (const struct sockaddr *)&bound;
-  wr_sockaddr_host(sa, text);
-  c->result = wrn_object_value(c);
-  wrn_put_str(c, c->result, "host", text);
-  wrn_put_num(c, c->result, "port", wr_sockaddr_port(sa));
-  return 0;
+  int err = wr_server_listen_fd(s, fd, &bound);
+  return err != 0 ? err : give_address(c, &bound);
 }
 
 int64_t wrn_server_accept(wrn_call *c) {
@@ -396,6 +434,7 @@ int64_t wrn_server_stats(wrn_call *c) {
   wrn_put_num(c, out, "remoteForwards", stats.remote_forwards);
   wrn_put_num(c, out, "connections", (double)stats.connections);
   wrn_put_num(c, out, "rejected", (double)stats.rejected);
+  wrn_put_num(c, out, "penalties", (double)stats.penalties);
   wrn_put_num(c, out, "authAccepted", (double)stats.auth_accepted);
   wrn_put_num(c, out, "authRejected", (double)stats.auth_rejected);
   wrn_put_num(c, out, "channelsOpened", (double)stats.channels_opened);

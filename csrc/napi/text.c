@@ -137,3 +137,9 @@ int64_t wrn_rule_check(wrn_call *c) {
   }
   return err;
 }
+
+int64_t wrn_network_check(wrn_call *c) {
+  const char *text = wrn_need_str(c, c->argv[0]);
+  wr_cidr cidr;
+  return c->err != 0 ? c->err : wr_cidr_parse(text, &cidr);
+}

@@ -237,6 +237,15 @@ bool wr_cidr_contains(const wr_cidr *cidr, const wr_ip *ip) {
   return true;
 }
 
+bool wr_cidrs_contain(const wr_cidr *cidrs, size_t n, const wr_ip *ip) {
+  for (size_t i = 0; i < n; i++) {
+    if (wr_cidr_contains(&cidrs[i], ip)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bool wr_ip_from_sockaddr(const struct sockaddr *sa, wr_ip *ip) {
   if (sa->sa_family == AF_INET) {
     const struct sockaddr_in *in = (const void *)sa;

@@ -33,6 +33,8 @@ WR_NODISCARD int wr_cidr_parse(const char *text, wr_cidr *cidr);
 bool wr_cidr_contains(const wr_cidr *cidr, const wr_ip *ip);
 /* Whether the address has no bits but those of its prefix. */
 bool wr_cidr_is_network(const wr_cidr *cidr);
+/* Whether one of n networks does. */
+bool wr_cidrs_contain(const wr_cidr *cidrs, size_t n, const wr_ip *ip);
 
 /* false for other families than IPv4 and IPv6. */
 bool wr_ip_from_sockaddr(const struct sockaddr *sa, wr_ip *ip);

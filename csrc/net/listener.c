@@ -232,6 +232,26 @@ fail:
   return err;
 }
 
+int wr_listener_fd(wr_ctx *ctx, int fd, const wr_listener_handler *handler,
+                   void *user, wr_listener **out) {
+  int family = AF_UNSPEC;
+  int err = wr__listen_adopt(fd, &family);
+  if (err != 0) {
+    return err;
+  }
+  wr_listener *l = wr_calloc(&ctx->mem, 1, sizeof(*l));
+  if (l == NULL) {
+    return WR_ENOMEM;
+  }
+  err = start(l, ctx, fd, family, handler, user);
+  if (err != 0) {
+    wr_free(&ctx->mem, l);
+    return err;
+  }
+  *out = l;
+  return 0;
+}
+
 void *wr_listener_user(const wr_listener *l) {
   return l->user;
 }

@@ -30,6 +30,12 @@ WR_NODISCARD int wr_listener_tcp(wr_ctx *ctx, const char *host, uint16_t port,
 WR_NODISCARD int wr_listener_unix(wr_ctx *ctx, const char *path,
                                   const wr_listener_handler *handler,
                                   void *user, wr_listener **out);
+/* Takes over a TCP socket that listens already, as a service manager hands it
+   down: WR_EINVAL for any other descriptor. On an error fd is still the
+   caller's. */
+WR_NODISCARD int wr_listener_fd(wr_ctx *ctx, int fd,
+                                const wr_listener_handler *handler, void *user,
+                                wr_listener **out);
 void wr_listener_close(wr_listener *l);
 void *wr_listener_user(const wr_listener *l);
 /* The bound address; for Unix sockets a family of AF_UNIX and no more. */

@@ -111,6 +111,40 @@ int wr__listen_host(const char *host, uint16_t port, bool dual_stack,
   return listen_tcp((struct sockaddr *)&ss, dual_stack);
 }
 
+/* Inherited sockets. */
+
+static int socket_option(int fd, int option) {
+  int value = 0;
+  socklen_t len = sizeof(value);
+  int err = getsockopt(fd, SOL_SOCKET, option, &value, &len);
+  return err != 0 ? last_error() : value;
+}
+
+/* What a parent has handed down may be anything. */
+int wr__listen_adopt(int fd, int *family) {
+  struct sockaddr_storage ss;
+  socklen_t len = sizeof(ss);
+  int type = socket_option(fd, SO_TYPE);
+  int listens = socket_option(fd, SO_ACCEPTCONN);
+  if (type < 0 || listens < 0) {
+    return type < 0 ? type : listens;
+  }
+  if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0) {
+    return last_error();
+  }
+  if (type != SOCK_STREAM || listens == 0 ||
+      (ss.ss_family != AF_INET && ss.ss_family != AF_INET6)) {
+    return WR_EINVAL;
+  }
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+      fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+    return last_error();
+  }
+  *family = ss.ss_family;
+  return 0;
+}
+
 /* Unix sockets. */
 
 static void fill_path(struct sockaddr_un *un, const char *path) {

@@ -6,7 +6,8 @@ const { parseArgs } = require('node:util');
 const { WraithError, optionError } = require('../errors.js');
 
 /**
- * A flag: type 'text' | 'flag' | 'seconds' | 'count' | 'secret' | 'later';
+ * A flag: type 'text' | 'flag' | 'seconds' | 'secondsOrNone' | 'count' |
+ * 'startups' | 'secret' | 'later';
  * many: repeatable; env: read if the flag is not given; option: the name in the
  * API if it is not the flag's own in camel case.
  */
@@ -38,10 +39,19 @@ function seconds(flag, text) {
   throw usage(flag, 'must be from 0.001 to 2147483 seconds');
 }
 
+/** A number, or start:rate:full as in sshd's MaxStartups. */
+function startups(flag, text) {
+  const [, start, rate, full] = /^(\d+):(\d+):(\d+)$/.exec(text) ?? [];
+  if (full === undefined) return number(flag, text, /^\d+$/, 1);
+  return { start: Number(start), rate: Number(rate), full: Number(full) };
+}
+
 const readers = {
   flag: (flag, value) => value,
   text: (flag, value) => value,
   seconds,
+  secondsOrNone: (flag, value) => (value === '0' ? 0 : seconds(flag, value)),
+  startups,
   count: (flag, value) => number(flag, value, /^\d+$/, 1),
   secret: (flag, value) => (value[0] === '@' ? readSecret(flag, value) : value),
   later(flag) {

@@ -31,7 +31,11 @@ const serve = `wraith serve [flags]
   --cert-authority <file>    keys that may sign user certificates; repeatable
   --revoked-keys <file>      public keys, or a KRL of ssh-keygen; repeatable
   --listen <addr:port>       repeatable; default [::]:2222; port 0 is chosen
-                             once and printed
+                             once and printed; "systemd": the sockets that a
+                             service manager hands down
+  --trust-proxy <cidr>       connections from there may begin with a PROXY
+                             header (v1 or v2) that names the client;
+                             repeatable
   --allow <rule>             where channels may lead; repeatable, in the order
   --deny <rule>              given across both, the first match wins; what
                              matches none is denied as soon as one --allow
@@ -43,9 +47,17 @@ const serve = `wraith serve [flags]
   --max-connections-per-ip <n>  default 0: no limit; IPv6 counted by /64
   --max-auth-attempts <n>    default 10
   --login-grace-time <s>     default 30
-  --max-startups <n>         sessions not logged in; default 1000
+  --max-startups <n>         sessions not logged in; default 1000. From half of
+                             it on some new ones are dropped, up to all.
+                             Or start:rate:full, as sshd's MaxStartups
   --max-sessions <n>         default 10000
   --max-channels <n>         per session; default 1000
+  --penalty-time <s>         default 5; 0: none. What a failed login costs its
+                             address: with more than 15 together it is kept out
+                             until they are over, and then for longer each
+                             time. IPv6 counted by /64
+  --penalty-max <s>          default 600; the longest
+  --penalty-exempt <cidr>    never kept out; repeatable
   --metrics <[addr:]port>    numbers for Prometheus, http://…/metrics; default
                              address 127.0.0.1
 

@@ -20,7 +20,7 @@ const laterConnect =
 const laterServe =
   'hostCertificate tlsCert tlsKey acmeDomain ' +
   'acmeDirectory acmeEmail acmeCa acmeDir acmeChallenge acmeHttpListen ' +
-  'acmeEabKid acmeEabHmacKey stealth decoy stealthSecret wsPath trustProxy ' +
+  'acmeEabKid acmeEabHmacKey stealth decoy stealthSecret wsPath ' +
   'proxy irohRelay irohKey publishAddresses publish allowPeer workers';
 
 function optionError(option, code = 'ERR_WRAITH_INVALID_ARGUMENT') {
@@ -67,7 +67,20 @@ const wrongServe = {
   maxConnectionsPerIp: [-1, '1', 1.5],
   maxAuthAttempts: [0, '1'],
   loginGraceTime: [0, '30'],
-  maxStartups: [0],
+  maxStartups: [
+    0,
+    '10:30:100',
+    {},
+    { start: 0, rate: 30, full: 10 },
+    { start: 11, rate: 30, full: 10 },
+    { start: 1, rate: 0, full: 10 },
+    { start: 1, rate: 101, full: 10 },
+    { start: 1, rate: 30, full: 10, more: 1 },
+  ],
+  penaltyTime: [-1, '5', 1.5, 2 ** 31],
+  penaltyMax: [0, '600'],
+  penaltyExempt: ['', 7, 'localhost', '10.0.0.1/8', ['::1', '10.0.0.0/33']],
+  trustProxy: ['', 7, '*', '10.0.0.0/', ['::1/128', 'fe80::1%1']],
   maxSessions: [0],
   maxChannels: [0, 2 ** 32],
   keepalive: [0],

@@ -34,6 +34,7 @@ t.test('authorize: who may come in', async (t) => {
   const asked = [];
   let answer = true;
   const server = await startServer(t, {
+    penaltyTime: 0,
     authorize(identity) {
       asked.push(identity);
       if (answer === 'throw') throw new Error('no');
@@ -365,7 +366,9 @@ t.test('limits', async (t) => {
 });
 
 t.test('maxStartups leaves those who are in alone', async (t) => {
-  const server = await startServer(t, { maxStartups: 2 });
+  const server = await startServer(t, {
+    maxStartups: { start: 2, rate: 100, full: 2 },
+  });
   const tunnel = startTunnel(t, server);
   await tunnel.ready();
   await dial(t, server.addresses[0].port);

@@ -138,6 +138,78 @@ TEST(addresses_to_listen_on) {
   host_close(&h);
 }
 
+/* A socket as a parent may hand it down. */
+static int bound_socket(int family, int type) {
+  struct sockaddr_storage ss;
+  memset(&ss, 0, sizeof(ss));
+  if (family == AF_INET) {
+    uv_ip4_addr("127.0.0.1", 0, (struct sockaddr_in *)(void *)&ss);
+  } else {
+    uv_ip6_addr("::1", 0, (struct sockaddr_in6 *)(void *)&ss);
+  }
+  int fd = socket(family, type, 0);
+  MUST(fd >= 0);
+  MUST(bind(fd, (struct sockaddr *)&ss,
+            family == AF_INET ? sizeof(struct sockaddr_in)
+                              : sizeof(struct sockaddr_in6)) == 0);
+  return fd;
+}
+
+static void adopted(int family, const char *address) {
+  host h;
+  host_open(&h);
+  int fd = bound_socket(family, SOCK_STREAM);
+  MUST(listen(fd, 5) == 0);
+  MUST(wr_listener_fd(&h.e.ctx, fd, &handler, &h, &h.l) == 0);
+  EQ_STR(bound_to(&h), address);
+  EQ_INT(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  EQ_INT(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+  if (family == AF_INET) {
+    int client = connect_port(port_of(&h));
+    env_until(&h.e, &h.accepted);
+    close(client);
+  }
+  close_listener(&h);
+  EQ_INT(fcntl(fd, F_GETFD), -1); /* it was taken over */
+  host_close(&h);
+}
+
+TEST(inherited_sockets) {
+  adopted(AF_INET, "127.0.0.1");
+  if (have_ipv6()) {
+    adopted(AF_INET6, "::1");
+  }
+}
+
+TEST(what_else_may_be_inherited) {
+  struct sockaddr_un un = {.sun_family = AF_UNIX}; /* a name of the system's */
+  int pipes[2];
+  int fds[5];
+  host h;
+  host_open(&h);
+  MUST(pipe(pipes) == 0);
+  fds[0] = bound_socket(AF_INET, SOCK_STREAM); /* does not listen */
+  fds[1] = bound_socket(AF_INET, SOCK_DGRAM);
+  fds[2] = socket(AF_UNIX, SOCK_STREAM, 0);
+  MUST(bind(fds[2], (struct sockaddr *)&un, sizeof(sa_family_t)) == 0);
+  MUST(listen(fds[2], 5) == 0);
+  fds[3] = pipes[0];
+  fds[4] = pipes[1];
+  for (size_t i = 0; i < WR_COUNTOF(fds); i++) {
+    int err = wr_listener_fd(&h.e.ctx, fds[i], &handler, &h, &h.l);
+    EQ_INT(err, i < 3 ? WR_EINVAL : UV_ENOTSOCK);
+    EQ_INT(fcntl(fds[i], F_GETFD), 0); /* as it was, and the caller's */
+    close(fds[i]);
+  }
+  EQ_INT(wr_listener_fd(&h.e.ctx, fds[0], &handler, &h, &h.l), UV_EBADF);
+  int fd = bound_socket(AF_INET, SOCK_STREAM);
+  MUST(listen(fd, 5) == 0);
+  h.e.ctx.mem.fail_at = h.e.ctx.mem.total + 1;
+  EQ_INT(wr_listener_fd(&h.e.ctx, fd, &handler, &h, &h.l), WR_ENOMEM);
+  EQ_INT(close(fd), 0);
+  host_close(&h);
+}
+
 TEST(wildcard_takes_ipv4_as_told) {
   host h;
   host_open(&h);

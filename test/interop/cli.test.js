@@ -48,6 +48,13 @@ lab('wrong usage', {}, async (t, lab) => {
   await is([...serve, '127.0.0.1:70000'], /--listen: .*65535/);
   await is([...serve, 'name:0'], /--listen: name is not an address/);
   await is([...dial, '--keepalive', '0'], /--keepalive: .* seconds/);
+  const limit = (...args) => [...serve, '127.0.0.1:0', ...args];
+  await is(limit('--max-startups', '9:30:8'), /--max-startups.start: must be/);
+  await is(limit('--max-startups', '9:30'), /--max-startups: "9:30" is not/);
+  await is(limit('--penalty-time', '-1'), /--penalty-time/);
+  await is(limit('--penalty-max', '0'), /--penalty-max: .* seconds/);
+  await is(limit('--trust-proxy', 'lb'), /--trust-proxy: "lb" is no address/);
+  await is(limit('--penalty-exempt', '::1/0'), /--penalty-exempt: "::1\/0"/);
 });
 
 lab('wrong rules and specifications', {}, async (t, lab) => {
@@ -134,6 +141,8 @@ lab('ports that are taken', {}, async (t, lab) => {
   const serve = ['serve', '--authorized-keys', key.pub, '--listen', place];
   const pattern = new RegExp(`EADDRINUSE.*${place}`);
   await ends(t, lab, serve, 5, pattern);
+  const inherit = [...serve.slice(0, -1), 'systemd'];
+  await ends(t, lab, inherit, 5, /listen systemd: no sockets were handed down/);
   const dial = ['connect', '--server', 'x', '--identity', key.file];
   dial.push('--host-key', ANY_PIN);
   await ends(t, lab, [...dial, '--socks5', place], 5, pattern);

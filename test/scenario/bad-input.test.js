@@ -316,7 +316,10 @@ t.test(`key files (seed ${SEED})`, async (t) => {
 });
 
 t.test(`authorized_keys and known_hosts (seed ${SEED})`, async (t) => {
-  const { server, tunnel } = await pairUp(t, { tunnel: { reconnect: false } });
+  const { server, tunnel } = await pairUp(t, {
+    server: { penaltyTime: 0 },
+    tunnel: { reconnect: false },
+  });
   const dice = random(SEED + 4);
   const good = Buffer.from(
     `# c\n${keys().user.publicKey.trim()}\n${keys().other.publicKey.trim()}\n`,

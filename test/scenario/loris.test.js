@@ -150,6 +150,7 @@ t.test(
       authorizedKeys: `${lines(keys().user)}\n`,
       listen: '127.0.0.1:0',
       loginGraceTime: 60000,
+      penaltyTime: 0,
     });
     const { port } = child.ready;
     const tunnel = startTunnel(
@@ -196,7 +197,9 @@ t.test(
 );
 
 t.test('more than may be: turned away, those inside work on', async (t) => {
-  const server = await startServer(t, { maxStartups: 50 });
+  const server = await startServer(t, {
+    maxStartups: { start: 50, rate: 100, full: 50 },
+  });
   server.on('connection', (stream) => stream.pipe(stream));
   const tunnel = startTunnel(t, server, { reconnect: false });
   await tunnel.ready();

@@ -243,6 +243,16 @@ async function servers(): Promise<void> {
   };
   const server: WraithServer = await serve(options);
   await serve({ allow: 'h:1', deny: ['a', 'b'], authorize: async () => true });
+  await serve({
+    listen: 'systemd',
+    maxStartups: { start: 1, rate: 30, full: 10 },
+    penaltyTime: 0,
+    penaltyMax: 1,
+    penaltyExempt: '::1',
+    trustProxy: ['10.0.0.0/8'],
+  });
+  // @ts-expect-error all three are needed
+  await serve({ maxStartups: { start: 1, full: 10 } });
   const address = server.addresses[0]!;
   same<
     Equal<typeof address, { transport: Transport; host: string; port: number }>

@@ -1,0 +1,162 @@
+#include "app/server_internal.h"
+
+#include <string.h>
+
+#include "net/proxy_header.h"
+
+/* Connections from a trusted load balancer, which says first whom it speaks for.
+   Until then nothing is sent. Then the same link goes on to a session: the
+   header is all that was taken off it, what follows it is still unread.
+
+   One that begins like SSH is served as what it is. One that says nothing, or
+   nothing that makes sense, is turned away: a balancer that was set up without
+   the header must not go unnoticed. */
+
+typedef struct proxied {
+  wr_list node;
+  wr_server *server;
+  wr_link *link;
+  wr_proxy_header header;
+  wr_timer timer;
+  wr_task task;                   /* hands the link on */
+  char address[WR_ADDR_TEXT_MAX]; /* the balancer's */
+  bool over;                      /* the link has been told to close */
+} proxied;
+
+static void proxied_free(proxied *p) {
+  wr_server *s = p->server;
+  wr_list_remove(&p->node);
+  wr_timer_stop(&p->timer);
+  wr_task_cancel(&p->task);
+  s->startups--;
+  wr_free(&s->ctx->mem, p);
+}
+
+static void drop(proxied *p, wr_close_mode mode) {
+  p->over = true;
+  wr_timer_stop(&p->timer);
+  wr_task_cancel(&p->task);
+  wr_link_close(p->link, mode);
+}
+
+static void refuse(proxied *p) {
+  wr_server *s = p->server;
+  uint64_t *quiet_ms = &s->rejects.quiet_ms[REJECT_PROXY_HEADER];
+  wr__reject(s, p->address, "tcp", REJECT_PROXY_HEADER,
+             wr__reject_is_due(s, quiet_ms));
+  drop(p, WR_CLOSE_RESET);
+}
+
+static size_t on_read(wr_link *link, uint8_t *data, size_t len) {
+  proxied *p = link->user;
+  size_t taken = 0;
+  if (wr_proxy_header_feed(&p->header, data, len, &taken) != 0) {
+    refuse(p);
+    return len;
+  }
+  if (p->header.state != WR_PROXY_MORE) {
+    wr_link_read_stop(link);
+    wr_task_post(link->ctx, &p->task);
+  }
+  return taken;
+}
+
+/* A check of the balancer's that just connects is no reason for a record. */
+static void on_eof(wr_link *link) {
+  proxied *p = link->user;
+  if (p->header.len > 0) {
+    refuse(p);
+  } else {
+    drop(p, WR_CLOSE_ORDERLY);
+  }
+}
+
+static void on_close(wr_link *link, int status) {
+  proxied *p = link->user;
+  wr_server *s = p->server;
+  WR_UNUSED(status);
+  proxied_free(p);
+  wr__server_gone(s);
+}
+
+static const wr_link_handler link_handler = {
+    .on_read = on_read, .on_eof = on_eof, .on_close = on_close};
+
+static void on_timer(wr_timer *timer) {
+  refuse(wr_container_of(timer, proxied, timer));
+}
+
+/* Whom the connection comes from; "" if that has no address. */
+static void source_of(const proxied *p, char address[WR_ADDR_TEXT_MAX]) {
+  struct sockaddr_storage ss;
+  address[0] = '\0';
+  if (p->header.state == WR_PROXY_SOURCE) {
+    wr_ip_to_sockaddr(&p->header.source, 0, &ss);
+    wr_sockaddr_host((const struct sockaddr *)&ss, address);
+  } else if (p->header.state != WR_PROXY_UNIX) {
+    snprintf(address, WR_ADDR_TEXT_MAX, "%s", p->address);
+  }
+}
+
+/* It has its place among the startups already, and its session takes that. */
+static void on_task(wr_task *task) {
+  proxied *p = wr_container_of(task, proxied, task);
+  wr_server *s = p->server;
+  wr_link *link = p->link;
+  char address[WR_ADDR_TEXT_MAX];
+  uint32_t id;
+  source_of(p, address);
+  proxied_free(p);
+  link->handler = NULL;
+  if (!wr__limits_address(s, address, "tcp") ||
+      !wr__limits_sessions(s, address, "tcp") ||
+      wr__session_start(s, link, address, "tcp", &id) != 0) {
+    wr_link_close(link, WR_CLOSE_RESET);
+  }
+}
+
+bool wr__proxy_trusts(const wr_server *s, const wr_link_info *info) {
+  wr_ip ip;
+  return info->has_peer &&
+         wr_ip_from_sockaddr((const struct sockaddr *)&info->peer, &ip) &&
+         wr_cidrs_contain(s->trusted, s->opts.n_trust_proxy, &ip);
+}
+
+int wr__proxy_wait(wr_server *s, wr_link *link, const char *address) {
+  if (!wr__limits_startups(s, address, "tcp")) {
+    return WR_ELIMIT;
+  }
+  proxied *p = wr_calloc(&s->ctx->mem, 1, sizeof(*p));
+  if (p == NULL) {
+    return WR_ENOMEM;
+  }
+  p->server = s;
+  p->link = link;
+  snprintf(p->address, sizeof(p->address), "%s", address);
+  wr_proxy_header_init(&p->header);
+  wr_timer_init(&p->timer, s->ctx, on_timer);
+  wr_task_init(&p->task, on_task);
+  wr_list_push(&s->proxied, &p->node);
+  s->startups++;
+  link->handler = &link_handler;
+  link->user = p;
+  wr_timer_start(&p->timer, s->opts.login_grace_ms);
+  if (wr_link_read_start(link) != 0) {
+    drop(p, WR_CLOSE_RESET);
+  }
+  return 0;
+}
+
+void wr__proxy_stop(wr_server *s) {
+  wr_list_each(it, &s->proxied) {
+    proxied *p = wr_container_of(it, proxied, node);
+    if (!p->over) {
+      drop(p, WR_CLOSE_RESET);
+    }
+  }
+}
+
+int wr__proxy_init(wr_server *s) {
+  return wr__copy_cidrs(s, s->opts.trust_proxy, s->opts.n_trust_proxy,
+                        &s->trusted);
+}
