@@ -160,7 +160,7 @@ function rule(name, value) {
 const serveShape = {
   hostKey: check.keySource,
   passphrase: check.string,
-  hostCertificate: later,
+  hostCertificate: check.keySource,
   authorizedKeys: check.keySource,
   certAuthority: later,
   revokedKeys: later,

@@ -6,6 +6,7 @@ const { Duplex } = require('node:stream');
 
 const { EVENT, Ref, native, register, unregister } = require('./binding.js');
 const { joinCarrier } = require('./carrier.js');
+const { loadHostCertificate } = require('./certificate.js');
 const {
   WraithError,
   abortError,
@@ -108,6 +109,7 @@ class WraithServer extends EventEmitter {
     this.hostKey = hostKey.publicKey;
     this.hostKeyFile = hostKey.file;
     this.hostKeyCreated = Boolean(hostKey.created);
+    this.hostCertificate = hostKey.certificate?.info;
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -320,6 +322,20 @@ async function loadHostKey({ hostKey, passphrase }) {
   return loadKey('hostKey', hostKey, passphrase);
 }
 
+/** A key that cannot have its certificate is given back. */
+async function withCertificate({ hostCertificate }, key) {
+  if (hostCertificate === undefined) return key;
+  try {
+    return {
+      ...key,
+      certificate: await loadHostCertificate(hostCertificate, key),
+    };
+  } catch (error) {
+    native.keyFree(key.id);
+    throw error;
+  }
+}
+
 async function loadAuthorizedKeys({ authorizedKeys }) {
   const source = authorizedKeys ?? defaultPaths.authorizedKeys();
   try {
@@ -339,6 +355,7 @@ async function loadAuthorizedKeys({ authorizedKeys }) {
 function nativeOptions(o, key, authorizedKeys, rules) {
   return {
     hostKey: key.id,
+    hostCertificate: key.certificate?.blob,
     authorizedKeys,
     rules,
     forwarding: o.forwarding ?? true,
@@ -375,7 +392,7 @@ async function serve(options) {
   const listen = (o.listen ?? [DEFAULT_LISTEN]).map(parseListen);
   const rules = readRules(o);
   const authorizedKeys = await loadAuthorizedKeys(o);
-  const key = await loadHostKey(o);
+  const key = await withCertificate(o, await loadHostKey(o));
   const server = newServer(o, key, authorizedKeys, rules);
   try {
     if (o.signal?.aborted) throw abortError(o.signal);

@@ -59,7 +59,9 @@
   XX(CHANNEL_RESET, -20049, "CHANNEL_RESET", "channel",                        \
      "the channel was closed before its end")                                  \
   XX(FORWARD_REFUSED, -20050, "FORWARD_REFUSED", "channel",                    \
-     "the server refused the remote forward")
+     "the server refused the remote forward")                                  \
+  XX(CERT_MISMATCH, -20070, "CERTIFICATE_MISMATCH", "options",                 \
+     "the certificate is not for this key")
 
 typedef enum wr_error {
 #define XX(name, number, code, phase, text) WR_E##name = (number),

@@ -17,6 +17,10 @@ void wrn_json_str(wrn_json *j, const char *key, const char *text);
 void wrn_json_bytes(wrn_json *j, const char *key, wr_slice text);
 void wrn_json_num(wrn_json *j, const char *key, int64_t value);
 void wrn_json_bool(wrn_json *j, const char *key, bool value);
+/* An array of strings: its items stand between the two calls. */
+void wrn_json_list_begin(wrn_json *j, const char *key);
+void wrn_json_list_item(wrn_json *j, wr_slice text);
+void wrn_json_list_end(wrn_json *j);
 /* text is JSON already. */
 void wrn_json_raw(wrn_json *j, const char *key, wr_slice text);
 /* 0 or what went wrong. */

@@ -21,6 +21,7 @@
   XX(keyExport, wrn_key_export)                                                \
   XX(keyFree, wrn_key_free)                                                    \
   XX(publicKey, wrn_public_key)                                                \
+  XX(hostCertificate, wrn_host_certificate)                                    \
   XX(authorizedKeysCheck, wrn_authorized_keys_check)                           \
   XX(knownHosts, wrn_known_hosts)                                              \
   XX(knownHostsLine, wrn_known_hosts_line)                                     \

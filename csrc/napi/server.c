@@ -150,6 +150,7 @@ static int64_t give_status(wrn_call *c, size_t line) {
 
 static void read_options(wrn_call *c, napi_value o, wr_server_opts *opts) {
   opts->forwarding = wrn_bool(c, wrn_prop(c, o, "forwarding"));
+  opts->host_certificate = wrn_text(c, wrn_prop(c, o, "hostCertificate"));
   opts->gateway_ports = wrn_bool(c, wrn_prop(c, o, "gatewayPorts"));
   opts->authorize = wrn_bool(c, wrn_prop(c, o, "authorize"));
   opts->login_grace_ms = wrn_u32(c, wrn_prop(c, o, "loginGraceTime"));

@@ -121,7 +121,8 @@ static void on_publickey(wr_ssh *s, wr_rd *r, const uint8_t *packet,
     ignore(s, "key-type");
     return;
   }
-  if (host_bound && !wr_slice_same(k.host_key, wr_key_blob(s->host_key))) {
+  wr_slice presented = {s->host_blob.data, s->host_blob.len};
+  if (host_bound && !wr_slice_same(k.host_key, presented)) {
     s->auth.offers++;
     ignore(s, "host-key");
     return;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "ssh/cert.h"
+
 #define LOGIN_MAX 255u
 #define BLOB_MAX ((size_t)8192)
 /* How long what was written before the end may take to leave, and how long the
@@ -136,7 +138,6 @@ static void ssh_free_all(wr_ssh *s) {
   wr__pump_reset(s);
   wr__table_reset(&s->table);
   wr__transport_free(s->tp);
-  wr_key_unref(s->host_key);
   for (size_t i = 0; i < s->auth.n_identities; i++) {
     wr_key_unref(s->auth.identities[i]);
   }
@@ -227,7 +228,7 @@ static int on_transport_packet(void *user, uint8_t *payload, size_t len) {
 /* The host key must stay what it was judged as. */
 static void check_host_key(wr_ssh *s) {
   wr_buf blob;
-  wr_buf_init(&blob, &s->ctx->mem, BLOB_MAX);
+  wr_buf_init(&blob, &s->ctx->mem, WR_HOST_KEY_MAX);
   int rc = wr__transport_host_key(s->tp, &blob);
   if (rc != 0) {
     wr__ssh_end(s, rc, DISCONNECT_HOST_KEY, "host key");
@@ -239,18 +240,30 @@ static void check_host_key(wr_ssh *s) {
   wr_buf_reset(&blob);
 }
 
+/* Whether it is a plain key, or a certificate that can be read. */
+static bool host_key_readable(wr_slice blob) {
+  wr_cert cert;
+  return !wr_cert_type(wr_blob_type(blob)) || wr_cert_parse(blob, &cert) == 0;
+}
+
 static void on_first_keys(wr_ssh *s) {
-  if (s->role == WR_SSH_SERVER) {
-    s->state = SSH_SERVICE;
-    return;
-  }
   int rc = wr__transport_host_key(s->tp, &s->host_blob);
   if (rc != 0) {
     wr__ssh_end(s, rc, DISCONNECT_HOST_KEY, "host key");
     return;
   }
+  if (s->role == WR_SSH_SERVER) {
+    s->state = SSH_SERVICE;
+    return;
+  }
+  wr_slice blob = {s->host_blob.data, s->host_blob.len};
+  if (!host_key_readable(blob)) {
+    wr__ssh_end(s, WR_EKEX_FAILED, DISCONNECT_HOST_KEY,
+                "malformed host certificate");
+    return;
+  }
   s->state = SSH_HOST_KEY;
-  s->handler->on_host_key(s, (wr_slice){s->host_blob.data, s->host_blob.len});
+  s->handler->on_host_key(s, blob);
 }
 
 static void on_transport_kex_done(void *user, bool initial) {
@@ -290,7 +303,6 @@ static int copy_auth(wr_ssh *s, const wr_ssh_opts *opts) {
   s->auth.max_failures = opts->max_auth_attempts != 0 ? opts->max_auth_attempts
                                                       : WR_MAX_AUTH_ATTEMPTS;
   if (opts->role == WR_SSH_SERVER) {
-    s->host_key = wr_key_ref(opts->host_key);
     return 0;
   }
   s->auth.login = wr_strndup(mem, opts->login, LOGIN_MAX);
@@ -326,7 +338,7 @@ static wr_ssh *ssh_new_plain(wr_ctx *ctx, const wr_ssh_opts *opts) {
   s->window_max = opts->window_max_bytes != 0 ? opts->window_max_bytes
                                               : WR_WINDOW_SESSION_MAX;
   s->budget = opts->budget;
-  wr_buf_init(&s->host_blob, &ctx->mem, BLOB_MAX);
+  wr_buf_init(&s->host_blob, &ctx->mem, WR_HOST_KEY_MAX);
   wr_buf_init(&s->auth.blob, &ctx->mem, BLOB_MAX);
   wr__table_init(&s->table, &ctx->mem,
                  opts->max_channels != 0 ? opts->max_channels
@@ -371,6 +383,7 @@ int wr_ssh_start(wr_ctx *ctx, wr_link *link, const wr_ssh_opts *opts,
         .server = opts->role == WR_SSH_SERVER,
         .software = opts->software != NULL ? opts->software : DEFAULT_SOFTWARE,
         .host_key = opts->host_key,
+        .host_certificate = opts->host_certificate,
         .host_key_types = opts->host_key_types,
         .kex = opts->kex,
         .ciphers = opts->ciphers,

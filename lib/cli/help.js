@@ -26,6 +26,8 @@ const serve = `wraith serve [flags]
 
   --key <file>               SSH host key (OpenSSH, Ed25519). Default: made once
                              at $XDG_STATE_HOME/wraith/host_ed25519
+  --host-certificate <file>  OpenSSH certificate of that key, shown to clients
+                             that know its authority
   --authorized-keys <file>   default: $XDG_CONFIG_HOME/wraith/authorized_keys
   --listen <addr:port>       repeatable; default [::]:2222; port 0 is chosen
                              once and printed

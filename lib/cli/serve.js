@@ -10,7 +10,7 @@ const later = { type: 'later' };
 
 const flags = {
   key: { type: 'text', option: 'hostKey' },
-  'host-certificate': later,
+  'host-certificate': { type: 'text' },
   'authorized-keys': { type: 'text' },
   'cert-authority': later,
   'revoked-keys': later,
@@ -80,6 +80,14 @@ function announce(server, json) {
   for (const line of connect) print(`connect: ${line}`);
 }
 
+/** sshd serves with it as well: clients may know the key in it. */
+function warnOfCertificate({ hostCertificate }, reporter) {
+  if (hostCertificate?.fault === undefined) return;
+  reporter.say('warn', 'host certificate not usable', {
+    reason: hostCertificate.fault,
+  });
+}
+
 async function reload(server, options, reporter) {
   try {
     await server.reload(options);
@@ -143,6 +151,7 @@ async function serve(args) {
     },
     reporter,
   );
+  warnOfCertificate(server, reporter);
   announce(server, json);
   return running;
 }
