@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "ssh/verify.h"
+
 #define LOGIN_MAX ((size_t)255)
 #define SIGNED_MAX ((size_t)300 * 1024)
 #define ED25519 "ssh-ed25519"
@@ -87,7 +89,9 @@ static int verify(wr_ssh *s, const uint8_t *packet, const key_request *k) {
   wr_buf_init(&text, &s->ctx->mem, SIGNED_MAX);
   int rc = wr_buf_put_string(&text, id.data, id.len);
   rc = rc != 0 ? rc : wr_buf_append(&text, packet, k->signed_len);
-  rc = rc != 0 ? rc : wr_key_verify(k->blob, k->signature, text.data, text.len);
+  rc = rc != 0
+           ? rc
+           : wr_sig_verify(k->blob, k->signature, text.data, text.len, NULL);
   wr_buf_reset(&text);
   return rc;
 }

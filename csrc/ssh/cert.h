@@ -34,10 +34,11 @@ typedef struct wr_cert {
 /* Whether the type is that of a certificate of any kind (…-cert-v01@…). */
 bool wr_cert_type(wr_slice type);
 /* Takes it apart and checks all structure: lengths, no trailing bytes, known
-   kind, no zero byte in names, at most WR_CERT_PRINCIPALS_MAX principals, option
-   lists that are pairs of strings, an authority that is a usable plain key. The
-   signature is not checked. 0; WR_EKEY_TYPE (another kind of certificate or
-   key); WR_EKEY_FORMAT. */
+   kind, no zero byte in names (key id, principals, options, sk- application), at
+   most WR_CERT_PRINCIPALS_MAX principals, option lists that are pairs of strings,
+   an authority that is a usable plain key (wr_sig_key_usable). Neither the
+   signature nor the nonce nor the times are checked. 0; WR_EKEY_TYPE (another
+   kind of certificate or key); WR_EKEY_FORMAT. out is written on success only. */
 WR_NODISCARD int wr_cert_parse(wr_slice blob, wr_cert *out);
 /* One public-key operation. 0 or WR_EAUTH_REFUSED. An authority with an sk- key
    needs no touch, as in OpenSSH. */
@@ -56,10 +57,11 @@ typedef struct wr_cert_opts {
   bool port_forwarding;
 } wr_cert_opts;
 
-/* Reads critical options and extensions as sshd does: an unknown critical
-   option, a known one twice where sshd refuses that, a value that is malformed
-   or has bytes behind it refuse; unknown extensions are ignored. 0 or
-   WR_EKEY_OPTIONS. */
+/* Reads critical options and extensions as sshd does: unknown extensions are
+   ignored; an unknown critical option, force-command or source-address twice, a
+   known value that is malformed or has bytes behind it refuse, and so does a
+   certificate that is not a user's. What source-address lists is not judged
+   here. 0 or WR_EKEY_OPTIONS. */
 WR_NODISCARD int wr_cert_read_opts(const wr_cert *cert, wr_cert_opts *out);
 
 #endif /* !defined(WR_SSH_CERT_H) */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/errors.h"
+#include "ssh/cert.h"
 #include "ssh/key_internal.h"
 
 #define SIGNATURE_SIZE 64
@@ -27,7 +28,7 @@ static const struct {
     {"ecdsa-sha2-nistp256", 3},
     {"ecdsa-sha2-nistp384", 3},
     {"ecdsa-sha2-nistp521", 3},
-    {"sk-ssh-ed25519@openssh.com", 3},
+    {WR__SK_ED25519, 3},
     {"sk-ecdsa-sha2-nistp256@openssh.com", 4},
 };
 
@@ -178,40 +179,8 @@ const uint8_t *wr__blob_ed25519(wr_slice blob) {
   return pub.data;
 }
 
-/* The 64 bytes in a signature blob that is exactly of ssh-ed25519; else NULL. */
-static const uint8_t *signature_bytes(wr_slice sig) {
-  wr_rd r;
-  wr_rd_init(&r, sig.data, sig.len);
-  wr_slice algorithm = wr_rd_string(&r);
-  wr_slice bytes = wr_rd_string(&r);
-  if (!wr_rd_done(&r) || !wr_slice_eq(algorithm, WR__ED25519) ||
-      bytes.len != SIGNATURE_SIZE) {
-    return NULL;
-  }
-  return bytes.data;
-}
-
-int wr_key_verify(wr_slice blob, wr_slice sig, const void *data, size_t len) {
-  const uint8_t *pub = wr__blob_ed25519(blob);
-  const uint8_t *bytes = signature_bytes(sig);
-  if (pub == NULL || bytes == NULL) {
-    return WR_EAUTH_REFUSED;
-  }
-  EVP_PKEY *pkey =
-      EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, pub, WR__PUBLIC_SIZE);
-  EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-  int ok = pkey != NULL && ctx != NULL &&
-           EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pkey) == 1 &&
-           EVP_DigestVerify(ctx, bytes, SIGNATURE_SIZE, data, len) == 1;
-  EVP_MD_CTX_free(ctx);
-  EVP_PKEY_free(pkey);
-  return ok ? 0 : crypto_failed(WR_EAUTH_REFUSED);
-}
-
 bool wr__key_type_known(wr_slice type) {
-  static const char suffix[] = "-cert-v01@openssh.com";
-  size_t n = sizeof(suffix) - 1;
-  if (type.len > n && memcmp(type.data + type.len - n, suffix, n) == 0) {
+  if (wr_cert_type(type)) {
     return true;
   }
   for (size_t i = 0; i < WR_COUNTOF(key_types); i++) {

@@ -28,10 +28,6 @@ WR_NODISCARD int wr_key_seed(const wr_key *key, uint8_t seed[32]);
 /* An SSH signature blob (string algorithm, string signature) appended to out. */
 WR_NODISCARD int wr_key_sign(const wr_key *key, const void *data, size_t len,
                              wr_buf *out);
-/* 0 if `sig` (a signature blob of algorithm ssh-ed25519) over the data is by
-   the Ed25519 key in `blob`; WR_EAUTH_REFUSED otherwise. */
-WR_NODISCARD int wr_key_verify(wr_slice blob, wr_slice sig, const void *data,
-                               size_t len);
 
 /* The private key in OpenSSH form (encrypted if passphrase is not NULL, with
    aes256-ctr and bcrypt), and the public line "ssh-ed25519 AAAA… comment\n". */

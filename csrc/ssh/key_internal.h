@@ -6,6 +6,7 @@
 
 /* What the files about keys share. */
 #define WR__ED25519 "ssh-ed25519"
+#define WR__SK_ED25519 "sk-ssh-ed25519@openssh.com"
 #define WR__SEED_SIZE 32
 #define WR__PUBLIC_SIZE 32
 #define WR__BLOB_SIZE (4 + 11 + 4 + WR__PUBLIC_SIZE)

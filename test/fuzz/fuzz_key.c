@@ -7,14 +7,15 @@
 #include "base/errors.h"
 #include "base/wire.h"
 #include "ssh/key.h"
+#include "ssh/verify.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_signature(const wr_key *key, wr_buf *out) {
   WR_ASSERT(wr_key_sign(key, "text", 4, out) == 0);
   wr_slice sig = {out->data, out->len};
-  WR_ASSERT(wr_key_verify(wr_key_blob(key), sig, "text", 4) == 0);
-  WR_ASSERT(wr_key_verify(wr_key_blob(key), sig, "Text", 4) != 0);
+  WR_ASSERT(wr_sig_verify(wr_key_blob(key), sig, "text", 4, NULL) == 0);
+  WR_ASSERT(wr_sig_verify(wr_key_blob(key), sig, "Text", 4, NULL) != 0);
   wr_buf_consume(out, out->len);
 }
 
@@ -53,7 +54,7 @@ static void check_blob(wr_mem *mem, const uint8_t *data, size_t size) {
   WR_ASSERT(type.len <= 64);
   wr_blob_fingerprint(all, print);
   WR_ASSERT(strlen(print) == 50);
-  WR_ASSERT(wr_key_verify(all, all, data, size) != 0);
+  WR_ASSERT(wr_sig_verify(all, all, data, size, NULL) != 0);
   if (wr_blob_parse_line((const char *)data, size, &out) == 0) {
     WR_ASSERT(wr_blob_type((wr_slice){out.data, out.len}).len > 0);
   } else {
