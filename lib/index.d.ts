@@ -48,11 +48,32 @@ export class WraithError extends Error {
   readonly port?: number;
 }
 
+/** What an OpenSSH certificate of a host key says. */
+export interface HostCertificate {
+  /** Any text of the authority's. */
+  keyId: string;
+  /** A decimal number of up to 64 bits. */
+  serial: string;
+  /** Names of hosts, exactly. */
+  principals: string[];
+  /** Of the key that signed it. */
+  authorityFingerprint: string;
+  /** Milliseconds since 1970; good from the first to before the second. */
+  validAfter: number;
+  /** Infinity: for ever. */
+  validBefore: number;
+}
+
 export interface HostKeyInfo {
-  /** 'ssh-ed25519' and the like. */
+  /** 'ssh-ed25519' and the like; with a certificate, of the key in it. */
   type: string;
   /** 'SHA256:…' as ssh-keygen -l prints it. */
   fingerprint: string;
+  /**
+   * If the server presented one. That its authority signed it has been checked;
+   * whether that is to be trusted, for which names and how long, has not.
+   */
+  certificate?: HostCertificate;
   /** The key as one line of known_hosts form, without a host. */
   publicKey: string;
   /** What was dialled; '' for a stream of the caller's. */
@@ -77,11 +98,15 @@ export interface ConnectOptions {
   user?: string;
   /**
    * What the server must prove: fingerprints ('SHA256:…'), key lines
-   * ('ssh-…'), paths of files with key lines, or a decision.
+   * ('ssh-…'), paths of files with key lines, or a decision. A certificate
+   * counts as the key in it.
    */
   hostKey?:
     string | string[] | ((key: HostKeyInfo) => boolean | Promise<boolean>);
-  /** A known_hosts file in OpenSSH's format; used if hostKey is not given. */
+  /**
+   * A known_hosts file in OpenSSH's format, also with authorities of host
+   * certificates; used if hostKey is not given.
+   */
   knownHosts?: string;
   /** Remember an unknown key in knownHosts. Default false: it is refused. */
   acceptNew?: boolean;
@@ -240,6 +265,7 @@ export interface Tunnel extends EventEmitter, AsyncDisposable {
       type: string;
       fingerprint: string;
       publicKey: string;
+      certificate?: HostCertificate;
       added: boolean;
       file?: string;
     }) => void,
@@ -304,6 +330,11 @@ export interface ServeOptions {
   hostKey?: KeySource;
   /** Of an encrypted host key. */
   passphrase?: string;
+  /**
+   * A certificate of the host key, as ssh-keygen -s ca -h makes it. Read once,
+   * at the start.
+   */
+  hostCertificate?: KeySource;
   /** OpenSSH format. Default: $XDG_CONFIG_HOME/wraith/authorized_keys. */
   authorizedKeys?: KeySource;
   transport?: Transport | Transport[];
@@ -355,6 +386,8 @@ export interface WraithServer
   readonly hostKeyFile?: string;
   /** It was made just now. */
   readonly hostKeyCreated: boolean;
+  /** fault: why clients do not accept it at the start, such as 'has expired'. */
+  readonly hostCertificate?: HostCertificate & { readonly fault?: string };
   /** A channel to a name 'wraith-…'. With no listener such are refused. */
   on(
     event: 'connection',
