@@ -40,8 +40,7 @@ typedef struct subject {
 /* What the lines for one name say about it. */
 typedef struct finding {
   bool revoked;
-  bool authority; /* there is a line with @cert-authority */
-  bool certified; /* one of those vouches for it */
+  bool certified; /* a line with @cert-authority vouches for it */
   bool same;
   bool other;
   size_t line; /* revoked: of that line; else of the first other key */
@@ -273,7 +272,6 @@ static bool revokes(const entry *e, const subject *s) {
 
 /* A line with an authority. */
 static void look_at_authority(const entry *e, const subject *s, finding *f) {
-  f->authority = true;
   if (s->cert == NULL || !wr_slice_same(e->key, s->cert->authority)) {
     return;
   }
@@ -314,14 +312,13 @@ static wr_known_verdict verdict_of(const finding *f) {
 }
 
 /* Where nothing is known about a port of the host's, what stands for the host
-   itself will do, as in ssh, but another key there says nothing. Authorities
-   come first: they do so as well where only a plain key is known for the port,
-   but not where other authorities are. */
+   itself will do, as in ssh, but another key there says nothing. Its authorities
+   will do as well where another key stands for the port. */
 static wr_known_verdict verdict_of_port(const finding *port, finding *host) {
   if (host->revoked) {
     return WR_KNOWN_REVOKED;
   }
-  if (host->certified && !port->authority) {
+  if (host->certified) {
     return WR_KNOWN_MATCH;
   }
   if (port->other) {
@@ -353,7 +350,7 @@ static void judge(wr_slice text, const char *host, uint16_t port, subject *s,
     out->line = here.line;
   }
   if (out->verdict != WR_KNOWN_MATCH) {
-    out->why = here.authority ? here.why : there.why;
+    out->why = here.why != NULL ? here.why : there.why;
   }
 }
 

@@ -18,7 +18,7 @@ const laterConnect =
   'peer certificate agent tlsServerName tlsCa tlsPin insecure stealthSecret ' +
   'wsPath irohRelay irohKey proxy';
 const laterServe =
-  'hostCertificate certAuthority revokedKeys tlsCert tlsKey acmeDomain ' +
+  'certAuthority revokedKeys tlsCert tlsKey acmeDomain ' +
   'acmeDirectory acmeEmail acmeCa acmeDir acmeChallenge acmeHttpListen ' +
   'acmeEabKid acmeEabHmacKey stealth decoy stealthSecret wsPath trustProxy ' +
   'proxy irohRelay irohKey publishAddresses publish allowPeer metrics workers';

@@ -221,8 +221,7 @@ TEST(ports_as_ssh_looks_at_them) {
   UNKNOWN("@cert-authority [host]:2222 C", "host", 2223);
   MATCH("@cert-authority host C", "host", 2222);
   MATCH("@cert-authority host C\n[host]:2222 O", "host", 2222);
-  UNKNOWN("@cert-authority host C\n@cert-authority [host]:2222 S", "host",
-          2222);
+  MATCH("@cert-authority host C\n@cert-authority [host]:2222 S", "host", 2222);
   MATCH("host H\n@cert-authority [host]:2222 S", "host", 2222);
   REVOKED("@cert-authority host C\n@revoked host C", "host", 2222, 2);
   MISMATCH("[host]:2222 O\nhost H", "host", 2222, 1);
