@@ -3,7 +3,8 @@
 // same known_hosts files, and a stock client believes what ours presents.
 const fs = require('node:fs');
 const { lab } = require('./lib/lab.js');
-const { makeKey, runSsh, startSsh, startSshd } = require('./lib/openssh.js');
+const { makeKey, runSsh, spawnSsh } = require('./lib/openssh.js');
+const { startSsh, startSshd } = require('./lib/openssh.js');
 const { createTunnel } = require('../../lib/index.js');
 const { wraithRun } = require('./lib/wraith.js');
 const { exchange, freePort } = require('./lib/net.js');
@@ -36,12 +37,15 @@ async function sign(lab, ca, key, flags = HOST) {
 
 // What OpenSSH's client says of the host key: known or not.
 async function sshKnows(lab, server, file) {
-  const { stderr } = await runSsh(lab, server, [], {
-    command: ['true'],
+  const ssh = spawnSsh(lab, server, ['-N'], {
     options: [`UserKnownHostsFile=${file}`, 'StrictHostKeyChecking=yes'],
   });
-  if (/^Authenticated to /m.test(stderr)) return true;
-  if (/^Host key verification failed/m.test(stderr)) return false;
+  const known = await ssh.line(/SSH2_MSG_SERVICE_ACCEPT received/).then(
+    () => true,
+    () => false,
+  );
+  const { stderr } = await ssh.stop();
+  if (known || /^Host key verification failed/m.test(stderr)) return known;
   throw new Error(stderr);
 }
 
