@@ -291,6 +291,24 @@ TEST(fields_are_those_that_were_signed) {
   EQ_UINT(cert.critical.len + cert.extensions.len, 0);
 }
 
+/* ssh-keygen needs no device to sign what one has made. */
+TEST(security_keys_signed_by_ssh_keygen_are_read) {
+  static char line[512];
+  signer sk;
+  KG_NEEDED();
+  need_pair();
+  signer_init(&sk, &mem, SIGNER_SK);
+  size_t n = (size_t)snprintf(line, sizeof(line), "%s ", SIGNER_SK);
+  n += wr_base64_encode(line + n, sk.blob.data, sk.blob.len, true);
+  kg_write("user.pub", line, n);
+  CERTIFY("ca", "-I", "id", "-n", "alice");
+  eq_slice(cert.type, WR_CERT_SK_ED25519);
+  EQ_MEM(cert.key, cert.key_len, sk.blob.data, sk.blob.len);
+  eq_principals("alice,");
+  EQ_INT(wr_cert_verify(&cert), 0);
+  signer_fini(&sk);
+}
+
 TEST(principals_are_compared_as_they_are) {
   KG_NEEDED();
   need_pair();

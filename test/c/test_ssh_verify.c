@@ -247,8 +247,8 @@ static bool usable_two(const char *type, const void *first, size_t first_len,
 TEST(ed25519_keys_have_one_size) {
   static const uint8_t pub[33] = {9};
   for (size_t n = 31; n <= 33; n++) {
-    EQ_INT(usable_two(ED25519, pub, n, NULL, 0), n == 32);
-    EQ_INT(usable_two(SIGNER_SK, pub, n, "ssh:", 4), n == 32);
+    CHECK(usable_two(ED25519, pub, n, NULL, 0) == (n == 32));
+    CHECK(usable_two(SIGNER_SK, pub, n, "ssh:", 4) == (n == 32));
   }
   CHECK(!usable_two(ED25519, pub, 32, "ssh:", 4));
   CHECK(!usable_two(SIGNER_SK, pub, 32, NULL, 0));
@@ -294,7 +294,7 @@ TEST(rsa_keys_are_of_1024_to_16384_bits) {
   static const size_t bits[] = {0, 512, 1023, 1024, 2048, 16384, 16385, 20000};
   for (size_t i = 0; i < WR_COUNTOF(bits); i++) {
     bool want = bits[i] >= 1024 && bits[i] <= 16384;
-    if (!EQ_INT(usable_rsa(bits[i], 0, 0xff, "\3", 1), want)) {
+    if (!CHECK(usable_rsa(bits[i], 0, 0xff, "\3", 1) == want)) {
       DIAG("%zu bits", bits[i]);
     }
   }
