@@ -35,14 +35,17 @@ static void put_certificate(wrn_json *j, const wr_cert *cert) {
   put_u64(j, "validBefore", cert->valid_before_s);
 }
 
+static void keep_error(wrn_json *j, int err) {
+  j->err = j->err != 0 ? j->err : err;
+}
+
 static void put_line(wrn_json *j, wr_mem *mem, const char *key, wr_slice blob) {
   wr_buf line;
   int err = wrn_blob_line(mem, blob, &line);
   if (err == 0) {
     wrn_json_str(j, key, (const char *)line.data);
-  } else if (j->err == 0) {
-    j->err = err;
   }
+  keep_error(j, err);
   wr_buf_reset(&line);
 }
 
@@ -54,27 +57,43 @@ static void put_plain(wrn_json *j, wr_mem *mem, wr_slice blob) {
   put_line(j, mem, "publicKey", blob);
 }
 
-void wrn_json_host_key(wrn_json *j, wr_mem *mem, wr_slice blob) {
-  wr_cert cert;
+/* What can be used of one that cannot be read: the key. */
+static void put_key_in_front(wrn_json *j, wr_mem *mem, wr_slice blob) {
+  wr_buf key;
+  wr_buf_init(&key, mem, WR_CERT_KEY_MAX);
+  int err = wr_hostcert_key(blob, &key);
+  if (err == 0) {
+    put_plain(j, mem, (wr_slice){key.data, key.len});
+  }
+  keep_error(j, err);
+  wr_buf_reset(&key);
+}
+
+static void put_presented(wrn_json *j, wr_mem *mem, const wr_cert *cert) {
   wrn_json inner;
-  if (wr_cert_parse(blob, &cert) != 0) {
-    put_plain(j, mem, blob);
-    return;
-  }
-  put_plain(j, mem, (wr_slice){cert.key, cert.key_len});
-  if (wr_cert_verify(&cert) != 0) {
-    return;
-  }
   wrn_json_begin(&inner, mem);
-  put_certificate(&inner, &cert);
+  put_certificate(&inner, cert);
   int err = wrn_json_end(&inner);
   if (err == 0) {
     wrn_json_raw(j, "certificate", (wr_slice){inner.buf.data, inner.buf.len});
-    put_line(j, mem, "presented", blob);
-  } else if (j->err == 0) {
-    j->err = err;
+    put_line(j, mem, "presented", cert->blob);
   }
+  keep_error(j, err);
   wrn_json_free(&inner);
+}
+
+void wrn_json_host_key(wrn_json *j, wr_mem *mem, wr_slice blob) {
+  wr_cert cert;
+  if (!wr_cert_type(wr_blob_type(blob))) {
+    put_plain(j, mem, blob);
+  } else if (wr_cert_parse(blob, &cert) != 0) {
+    put_key_in_front(j, mem, blob);
+  } else {
+    put_plain(j, mem, (wr_slice){cert.key, cert.key_len});
+    if (wr_cert_verify(&cert) == 0) {
+      put_presented(j, mem, &cert);
+    }
+  }
 }
 
 /* What the certificate says, and whether it is of use now. */

@@ -4,9 +4,11 @@
 #include "napi/json.h"
 #include "ssh/cert.h"
 
-/* Members type, fingerprint and publicKey of a host key; of a certificate these
-   are the plain key's, and if its authority's signature holds, `certificate` and
-   `presented` (all of it as one line) follow. The first error is kept in j. */
+/* Members type, fingerprint and publicKey of a host key. Of a certificate these
+   are the plain key's, and `certificate` and `presented` (all of it as one line)
+   follow, if it can be read and its authority's signature holds: a server whose
+   certificate is of no use may still be known by its key. The first error is
+   kept in j. */
 void wrn_json_host_key(wrn_json *j, wr_mem *mem, wr_slice blob);
 
 #endif /* !defined(WR_NAPI_CERT_H) */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/errors.h"
-#include "base/wire.h"
+#include "ssh/key_internal.h"
 #include "ssh/transport.h"
 
 static int check_kind(wr_slice blob, const wr_key *host_key, const char **why) {
@@ -38,6 +38,24 @@ int wr_hostcert_read(const char *text, size_t len, const wr_key *host_key,
     err = wr_buf_append(out, blob.data, blob.len);
   }
   wr_buf_reset(&blob);
+  return err;
+}
+
+int wr_hostcert_key(wr_slice blob, wr_buf *out) {
+  wr_rd r;
+  wr_buf key;
+  wr_rd_init(&r, blob.data, blob.len);
+  wr_slice type = wr_rd_string(&r);
+  wr_rd_string(&r); /* the nonce */
+  wr_slice pub = wr_rd_string(&r);
+  if (!wr_slice_eq(type, WR_CERT_ED25519) || pub.len != WR__PUBLIC_SIZE) {
+    return WR_EKEY_FORMAT;
+  }
+  wr_buf_init(&key, out->mem, WR__BLOB_SIZE);
+  int err = wr_buf_put_cstring(&key, WR__ED25519);
+  err = err != 0 ? err : wr_buf_put_string(&key, pub.data, pub.len);
+  err = err != 0 ? err : wr_buf_append(out, key.data, key.len);
+  wr_buf_reset(&key);
   return err;
 }
 

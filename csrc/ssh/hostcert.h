@@ -13,6 +13,11 @@ WR_NODISCARD int wr_hostcert_read(const char *text, size_t len,
                                   const wr_key *host_key, wr_buf *out,
                                   const char **why);
 
+/* The key in front of a certificate of an Ed25519 key as a plain blob, appended
+   to out, whatever stands behind it: such a server may still be known by its
+   key. 0, WR_ENOMEM, WR_EKEY_FORMAT. */
+WR_NODISCARD int wr_hostcert_key(wr_slice blob, wr_buf *out);
+
 /* Why the certificate does not vouch for the host now, as a fixed text that
    goes on after "the certificate"; NULL if it does. host is in lower case and
    without port; NULL: names are not compared. The names of a certificate are

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "ssh/cert.h"
-
 #define LOGIN_MAX 255u
 #define BLOB_MAX ((size_t)8192)
 /* How long what was written before the end may take to leave, and how long the
@@ -240,12 +238,6 @@ static void check_host_key(wr_ssh *s) {
   wr_buf_reset(&blob);
 }
 
-/* Whether it is a plain key, or a certificate that can be read. */
-static bool host_key_readable(wr_slice blob) {
-  wr_cert cert;
-  return !wr_cert_type(wr_blob_type(blob)) || wr_cert_parse(blob, &cert) == 0;
-}
-
 static void on_first_keys(wr_ssh *s) {
   int rc = wr__transport_host_key(s->tp, &s->host_blob);
   if (rc != 0) {
@@ -256,14 +248,8 @@ static void on_first_keys(wr_ssh *s) {
     s->state = SSH_SERVICE;
     return;
   }
-  wr_slice blob = {s->host_blob.data, s->host_blob.len};
-  if (!host_key_readable(blob)) {
-    wr__ssh_end(s, WR_EKEX_FAILED, DISCONNECT_HOST_KEY,
-                "malformed host certificate");
-    return;
-  }
   s->state = SSH_HOST_KEY;
-  s->handler->on_host_key(s, blob);
+  s->handler->on_host_key(s, (wr_slice){s->host_blob.data, s->host_blob.len});
 }
 
 static void on_transport_kex_done(void *user, bool initial) {

@@ -48,8 +48,8 @@ typedef struct wr_auth_offer {
 
 typedef struct wr_ssh_handler {
   /* Client: judge this key or host certificate, now or later, with
-     wr_ssh_host_key_verdict(). That the server has the key is proved; of a
-     certificate nothing is checked but its structure. */
+     wr_ssh_host_key_verdict(). That the server has the key is proved; nothing
+     else of a certificate is. */
   void (*on_host_key)(wr_ssh *s, wr_slice blob);
   /* Server. The blob's type is ssh-ed25519 and well-formed. */
   void (*on_auth)(wr_ssh *s, const wr_auth_offer *offer);

@@ -61,7 +61,8 @@ const connect = `wraith connect --server <host[:port]> [flags]
   --user <name>              default: the login name
   --host-key <SHA256:… | key line | file>   pin; repeatable
   --known-hosts <file>       default $XDG_CONFIG_HOME/wraith/known_hosts: a first
-                             contact is remembered and announced
+                             contact is remembered and announced; may hold
+                             @cert-authority and @revoked
   --strict                   refuses unknown host keys
   --socks5 <[addr:]port | off>  default 127.0.0.1:1080; answers SOCKS5, SOCKS4a,
                              HTTP CONNECT and absolute-form HTTP requests

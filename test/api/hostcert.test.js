@@ -7,6 +7,7 @@ const { execFileSync, spawnSync } = require('node:child_process');
 const t = require('tap');
 const {
   clientOptions,
+  internal,
   keys,
   lines,
   rejection,
@@ -227,5 +228,35 @@ t.test(
     const [type, key] = keys().host.publicKey.split(' ');
     t.equal(fs.readFileSync(knownHosts, 'utf8'), `${place} ${type} ${key}\n`);
     await tryWith(t, server, { knownHosts }).ready();
+  },
+);
+
+t.test(
+  'a certificate that cannot be read leaves the key',
+  { skip },
+  async (t) => {
+    const ca = authorityOf(t);
+    const [, base64] = fs.readFileSync(ca.sign('host'), 'utf8').split(' ');
+    const blob = Buffer.from(base64, 'base64');
+    const forged = Buffer.from(blob);
+    forged[forged.length - 1] ^= 1;
+    const knownHosts = path.join(ca.dir, 'known_hosts');
+    fs.writeFileSync(knownHosts, `@cert-authority * ${ca.line}\n`);
+    for (const hostCertificate of [blob.subarray(0, -1), forged]) {
+      const server = await startServer(t, { [internal]: { hostCertificate } });
+      let seen;
+      const hostKey = (key) => {
+        seen = key;
+        return true;
+      };
+      await tryWith(t, server, { hostKey }).ready();
+      t.equal(seen.fingerprint, keys().host.fingerprint);
+      t.notOk('certificate' in seen);
+      const error = await rejection(
+        t,
+        tryWith(t, server, { knownHosts }).ready(),
+      );
+      t.equal(error.code, 'ERR_WRAITH_HOST_KEY_UNKNOWN');
+    }
   },
 );

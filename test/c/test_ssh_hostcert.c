@@ -271,6 +271,22 @@ TEST(broken_certificates_get_no_verdict) {
   }
 }
 
+TEST(the_key_is_had_whatever_stands_behind_it) {
+  wr_slice b = make();
+  wr_slice key = wr_key_blob(host);
+  wr_buf out;
+  wr_buf_init(&out, &mem, 64);
+  size_t least = 4 + strlen(WR_CERT_ED25519) + 4 + strlen("a nonce") + 4 + 32;
+  for (size_t i = 0; i < b.len; i++) {
+    int err = wr_hostcert_key((wr_slice){b.data, i}, &out);
+    CHECK(err == (i < least ? WR_EKEY_FORMAT : 0));
+    CHECK(i < least || wr_slice_same((wr_slice){out.data, out.len}, key));
+    wr_buf_consume(&out, out.len);
+  }
+  EQ_INT(wr_hostcert_key(key, &out), WR_EKEY_FORMAT);
+  wr_buf_reset(&out);
+}
+
 /* THE SERVER'S OWN */
 
 static void write_line(const char *file) {

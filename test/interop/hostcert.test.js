@@ -186,6 +186,16 @@ lab('a certificate without names is for none here', needs, async (t, lab) => {
   t.match(message, 'its certificate names no host');
 });
 
+lab('another key for the port is a mismatch here', needs, async (t, lab) => {
+  const server = await certifiedSshd(lab);
+  const stranger = await makeKey(lab, 'stranger');
+  const file = knownHosts(lab, { ...server, stranger }, 'P S\nH K');
+  t.equal(await sshKnows(lab, server.sshd, file), true);
+  const { known, message } = await wraithKnows(server.sshd, file);
+  t.equal(known, false);
+  t.match(message, /has changed \(.*:1\)$/);
+});
+
 lab('hashed names', needs, async (t, lab) => {
   const { ca, sshd } = await certifiedSshd(lab);
   const place = `[127.0.0.1]:${sshd.port}`;
