@@ -3,6 +3,7 @@
 const fs = require('node:fs');
 
 const { native } = require('./binding.js');
+const { nowSeconds, readCertificate } = require('./certificate.js');
 const {
   WraithError,
   errorFromStatus,
@@ -21,15 +22,32 @@ function hostKeyError(code, message, more) {
   );
 }
 
+function pinError(where, status) {
+  const error = errorFromStatus(status, { phase: 'options' });
+  error.message = `${where}: ${error.message}`;
+  error.option = 'hostKey';
+  return error;
+}
+
 function pinFromLine(where, line) {
   const key = native.publicKey(line);
-  if (typeof key === 'number') {
-    const error = errorFromStatus(key, { phase: 'options' });
-    error.message = `${where}: ${error.message}`;
-    error.option = 'hostKey';
+  if (typeof key === 'number') throw pinError(where, key);
+  // Pins are of keys, so that they outlive certificates.
+  if (key.type.includes('-cert-')) {
+    const error = pinError(where, statusOf('KEY_TYPE'));
+    error.message += ': a certificate; pin the key itself';
     throw error;
   }
   return key.fingerprint;
+}
+
+/**
+ * What the core tells of a host key: what others may see of it, and `presented`,
+ * the key or certificate as one line.
+ */
+function readHostKey({ presented, certificate, ...key }) {
+  if (certificate) key.certificate = readCertificate(certificate);
+  return { key, presented: presented ?? key.publicKey };
 }
 
 /** Pins as fingerprints: of fingerprints, key lines, and files of key lines. */
@@ -62,6 +80,9 @@ async function readKnownHosts(file) {
     throw fileError('knownHosts', file, error);
   }
 }
+
+/** Of a certificate whose authority is known. */
+const butFor = (why) => (why === undefined ? '' : `; its certificate ${why}`);
 
 /** Judges the keys of one server by what the options say. */
 class HostKeyJudge {
@@ -98,15 +119,16 @@ class HostKeyJudge {
   /**
    * Resolves if the key is accepted; throws a coded error if not.
    *
-   * @param {{ type: string, fingerprint: string, publicKey: string }} key
+   * @param {object} event as the core posts it
    * @returns {Promise<{ added: boolean }>}
    */
-  async check(key) {
+  async check(event) {
+    const { key, presented } = readHostKey(event);
     const { hostKey } = this.#options;
     if (typeof hostKey === 'function') await this.#ask(hostKey, key);
     else if (hostKey) await this.#checkPins(hostKey, key);
-    else return this.#checkKnownHosts(key);
-    return { added: false };
+    else return { ...key, ...(await this.#checkKnownHosts(key, presented)) };
+    return { ...key, added: false };
   }
 
   async #ask(decide, key) {
@@ -136,28 +158,40 @@ class HostKeyJudge {
     });
   }
 
-  async #checkKnownHosts(key) {
+  async #checkKnownHosts(key, presented) {
     const file = this.#options.knownHosts;
     const text = await readKnownHosts(file);
-    const { verdict, line } = native.knownHosts(
+    const answer = native.knownHosts(
       text,
       this.#host,
       this.#port,
-      key.publicKey,
+      presented,
+      nowSeconds(),
     );
+    if (typeof answer === 'number') throw errorFromStatus(answer);
+    const { verdict, line, why } = answer;
     if (verdict === VERDICT.MATCH) return { added: false };
-    if (verdict === VERDICT.UNKNOWN) return this.#firstContact(file, text, key);
-    const why = verdict === VERDICT.REVOKED ? 'is revoked' : 'has changed';
-    throw this.#mismatch(key, `${why} (${file}:${line})`, { file, line });
+    if (verdict === VERDICT.UNKNOWN) {
+      return this.#firstContact(file, text, key, why);
+    }
+    const what = verdict === VERDICT.REVOKED ? 'is revoked' : 'has changed';
+    throw this.#mismatch(key, `${what} (${file}:${line})${butFor(why)}`, {
+      file,
+      line,
+    });
   }
 
-  async #firstContact(file, text, key) {
+  async #firstContact(file, text, key, why) {
     if (!this.#options.acceptNew) {
       const message = `the server's host key ${key.fingerprint} is not known`;
-      throw hostKeyError('HOST_KEY_UNKNOWN', `${message} (${file})`, {
-        fingerprint: key.fingerprint,
-        file,
-      });
+      throw hostKeyError(
+        'HOST_KEY_UNKNOWN',
+        `${message} (${file})${butFor(why)}`,
+        {
+          fingerprint: key.fingerprint,
+          file,
+        },
+      );
     }
     const line = native.knownHostsLine(this.#host, this.#port, key.publicKey);
     const glue = text.length > 0 && text[text.length - 1] !== 10 ? '\n' : '';

@@ -48,11 +48,32 @@ export class WraithError extends Error {
   readonly port?: number;
 }
 
+/** What an OpenSSH certificate says (PROTOCOL.certkeys of OpenSSH). */
+export interface CertificateInfo {
+  /** Any text of the authority's. */
+  keyId: string;
+  /** A decimal number of up to 64 bits. */
+  serial: string;
+  /** Names of hosts or users, exactly. */
+  principals: string[];
+  /** Of the key that signed it. */
+  authorityFingerprint: string;
+  /** Milliseconds since 1970; good from the first to before the second. */
+  validAfter: number;
+  /** Infinity: for ever. */
+  validBefore: number;
+}
+
 export interface HostKeyInfo {
-  /** 'ssh-ed25519' and the like. */
+  /** 'ssh-ed25519' and the like; with a certificate, of the key in it. */
   type: string;
   /** 'SHA256:…' as ssh-keygen -l prints it. */
   fingerprint: string;
+  /**
+   * If the server presented one. That its authority signed it has been checked;
+   * whether that is to be trusted, for which names and how long, has not.
+   */
+  certificate?: CertificateInfo;
   /** The key as one line of known_hosts form, without a host. */
   publicKey: string;
   /** What was dialled; '' for a stream of the caller's. */
@@ -93,11 +114,15 @@ export interface ConnectOptions {
   user?: string;
   /**
    * What the server must prove: fingerprints ('SHA256:…'), key lines
-   * ('ssh-…'), paths of files with key lines, or a decision.
+   * ('ssh-…'), paths of files with key lines, or a decision. A certificate
+   * counts as the key in it.
    */
   hostKey?:
     string | string[] | ((key: HostKeyInfo) => boolean | Promise<boolean>);
-  /** A known_hosts file in OpenSSH's format; used if hostKey is not given. */
+  /**
+   * A known_hosts file in OpenSSH's format, also with authorities of host
+   * certificates; used if hostKey is not given.
+   */
   knownHosts?: string;
   /** Remember an unknown key in knownHosts. Default false: it is refused. */
   acceptNew?: boolean;
@@ -256,25 +281,13 @@ export interface Tunnel extends EventEmitter, AsyncDisposable {
       type: string;
       fingerprint: string;
       publicKey: string;
+      certificate?: CertificateInfo;
       added: boolean;
       file?: string;
     }) => void,
   ): this;
   on(event: 'close', listener: (error: WraithError | null) => void): this;
   on(event: string | symbol, listener: (...args: unknown[]) => void): this;
-}
-
-/** What an OpenSSH certificate says (PROTOCOL.certkeys of OpenSSH). */
-export interface CertificateInfo {
-  /** Text of the authority's. */
-  keyId: string;
-  /** 64 bits, in decimal. */
-  serial: string;
-  principals: string[];
-  authorityFingerprint: string;
-  /** Seconds since 1970, in decimal: valid from the first, before the second. */
-  validAfter: string;
-  validBefore: string;
 }
 
 export interface Identity {
@@ -360,6 +373,11 @@ export interface ServeOptions {
   hostKey?: KeySource;
   /** Of an encrypted host key. */
   passphrase?: string;
+  /**
+   * A certificate of the host key, as ssh-keygen -s ca -h makes it. Read once,
+   * at the start.
+   */
+  hostCertificate?: KeySource;
   /**
    * OpenSSH format, with options (docs/authorized-keys.md). Default:
    * $XDG_CONFIG_HOME/wraith/authorized_keys, which must be there unless there
@@ -447,6 +465,8 @@ export interface WraithServer
   readonly hostKeyFile?: string;
   /** It was made just now. */
   readonly hostKeyCreated: boolean;
+  /** fault: why clients do not accept it at the start, such as 'has expired'. */
+  readonly hostCertificate?: CertificateInfo & { readonly fault?: string };
   /** A channel to a name 'wraith-…'. With no listener such are refused. */
   on(
     event: 'connection',

@@ -178,7 +178,7 @@ function startups(name, value) {
 const serveShape = {
   hostKey: check.keySource,
   passphrase: check.string,
-  hostCertificate: later,
+  hostCertificate: check.keySource,
   authorizedKeys: check.listOf(check.keySource),
   certAuthority: check.listOf(check.keySource),
   revokedKeys: check.listOf(check.keySource),

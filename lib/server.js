@@ -6,6 +6,7 @@ const { Duplex } = require('node:stream');
 
 const { EVENT, Ref, native, register, unregister } = require('./binding.js');
 const { joinCarrier } = require('./carrier.js');
+const { loadHostCertificate, readCertificate } = require('./certificate.js');
 const {
   abortError,
   errorFromStatus,
@@ -85,6 +86,21 @@ function parseListen(text) {
   return { transport, ...bind };
 }
 
+function withCertificateInfo(certificate, rest) {
+  return certificate
+    ? { ...rest, certificate: readCertificate(certificate) }
+    : rest;
+}
+
+/** Who is at the other end, in the words of the API. */
+function readIdentity({ session, fingerprint, certificate, ...rest }) {
+  return withCertificateInfo(certificate, {
+    sessionId: session,
+    keyFingerprint: fingerprint,
+    ...rest,
+  });
+}
+
 class WraithServer extends EventEmitter {
   #id;
   #authorize;
@@ -108,6 +124,7 @@ class WraithServer extends EventEmitter {
     this.hostKey = hostKey.publicKey;
     this.hostKeyFile = hostKey.file;
     this.hostKeyCreated = Boolean(hostKey.created);
+    this.hostCertificate = hostKey.certificate?.info;
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -172,30 +189,22 @@ class WraithServer extends EventEmitter {
     else if (type === EVENT.SERVER_CLOSED) this.#onClosed();
   }
 
-  #onControl({ stream, session, name, fingerprint, ...rest }) {
-    const info = {
-      sessionId: session,
-      destination: name,
-      keyFingerprint: fingerprint,
-      ...rest,
-    };
+  #onControl({ stream, name, ...identity }) {
+    const info = { destination: name, ...readIdentity(identity) };
     const channel = new WraithStream(stream, info);
     if (!this.emit('connection', channel, info)) channel.destroy();
   }
 
-  async #onAuthorize({ session, fingerprint, ...rest }) {
+  async #onAuthorize(event) {
+    const identity = readIdentity(event);
+    const { sessionId } = identity;
     let accepted = false;
     try {
-      const identity = {
-        sessionId: session,
-        keyFingerprint: fingerprint,
-        ...rest,
-      };
       accepted = (await this.#authorize(identity)) === true;
     } catch {
       accepted = false; // a throw refuses
     }
-    if (this.#id !== 0) native.serverAuthorize(this.#id, session, accepted);
+    if (this.#id !== 0) native.serverAuthorize(this.#id, sessionId, accepted);
   }
 
   #onLog({ record, line }) {
@@ -292,7 +301,7 @@ class WraithServer extends EventEmitter {
     return native
       .serverSessions(this.#id)
       .map(({ certificate, ...rest }) =>
-        certificate ? { ...rest, certificate: JSON.parse(certificate) } : rest,
+        withCertificateInfo(certificate && JSON.parse(certificate), rest),
       );
   }
 
@@ -342,9 +351,24 @@ async function loadHostKey({ hostKey, passphrase }) {
   return loadKey('hostKey', hostKey, passphrase);
 }
 
+/** A key that cannot have its certificate is given back. */
+async function withCertificate({ hostCertificate }, key) {
+  if (hostCertificate === undefined) return key;
+  try {
+    return {
+      ...key,
+      certificate: await loadHostCertificate(hostCertificate, key),
+    };
+  } catch (error) {
+    native.keyFree(key.id);
+    throw error;
+  }
+}
+
 function nativeOptions(o, key, trust, rules) {
   return {
     hostKey: key.id,
+    hostCertificate: key.certificate?.blob,
     trust,
     rules,
     forwarding: o.forwarding ?? true,
@@ -391,7 +415,7 @@ async function serve(options) {
   checkNetworks('trustProxy', o.trustProxy);
   checkNetworks('penaltyExempt', o.penaltyExempt);
   const texts = await loadTrust(o);
-  const key = await loadHostKey(o);
+  const key = await withCertificate(o, await loadHostKey(o));
   const server = newServer(o, key, texts, rules);
   try {
     if (metrics) await server._serveMetrics(metrics);

@@ -220,9 +220,9 @@ class Tunnel extends EventEmitter {
     else if (type === EVENT.TUNNEL_CLOSED) this.#onClosed(b);
   }
 
-  async #onHostKey(key) {
+  async #onHostKey(event) {
     const number = this.#tries;
-    const { error, ...found } = await this.#judge.check(key).catch(
+    const { error, ...found } = await this.#judge.check(event).catch(
       // One catch for what the judge throws, and none for a listener's throw.
       (reason) => ({ error: reason }),
     );
@@ -234,7 +234,7 @@ class Tunnel extends EventEmitter {
       return;
     }
     native.tunnelVerdict(this.#id, 0);
-    this.emit('hostkey', { ...key, ...found });
+    this.emit('hostkey', found);
   }
 
   #onUp() {

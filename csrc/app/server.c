@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proxy/spec.h"
+#include "ssh/cert.h"
 
 /* Life cycle, listeners, reload and drain. */
 
@@ -164,6 +165,7 @@ static void server_free(wr_server *s) {
   wr_timer_stop(&s->rejects.timer);
   wr_free(&s->ctx->mem, s->trusted);
   wr_key_unref(s->opts.host_key);
+  wr_buf_reset(&s->host_certificate);
   wr_free(&s->ctx->mem, s);
 }
 
@@ -311,6 +313,18 @@ static int make_guards(wr_server *s) {
   return err != 0 ? err : wr__penalty_init(s);
 }
 
+static int copy_certificate(wr_server *s) {
+  wr_slice from = s->opts.host_certificate;
+  wr_buf *to = &s->host_certificate;
+  wr_buf_init(to, &s->ctx->mem, WR_CERT_BLOB_MAX);
+  if (from.data == NULL) {
+    return 0;
+  }
+  int err = wr_buf_append(to, from.data, from.len);
+  s->opts.host_certificate = (wr_slice){to->data, to->len};
+  return err;
+}
+
 static int make_parts(wr_server *s) {
   wr_ctx *ctx = s->ctx;
   s->by_id = wr_map_new(&ctx->mem, wr_ctx_rand64(ctx), s->opts.max_sessions);
@@ -351,7 +365,8 @@ int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts, wr_server **out) {
   wr_task_init(&s->finish, on_finish);
   s->obj.shutdown = on_obj_shutdown;
   wr_ctx_add_object(ctx, &s->obj);
-  int err = make_parts(s);
+  int err = copy_certificate(s);
+  err = err != 0 ? err : make_parts(s);
   if (err != 0) {
     server_free(s);
     return err;

@@ -38,6 +38,7 @@ typedef struct wr_server_opts {
   void *user;
   wr_log log;        /* copied; where this server's records go */
   wr_key *host_key;  /* referenced */
+  wr_slice host_certificate; /* of that key, copied; data NULL: none */
   wr_trust *trust;   /* who may log in; referenced */
   wr_policy *policy; /* taken on success */
   bool forwarding;   /* false: control channels only */

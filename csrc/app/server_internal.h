@@ -44,7 +44,8 @@ typedef struct reject_log {
 
 struct wr_server {
   wr_ctx *ctx;
-  wr_server_opts opts; /* with the defaults filled in */
+  wr_server_opts opts;     /* with the defaults filled in */
+  wr_buf host_certificate; /* what opts refers to */
   wr_obj obj;
   server_state state;
   wr_trust *trust;

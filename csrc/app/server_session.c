@@ -243,6 +243,7 @@ static int ssh_start(server_session *ss, wr_link *link) {
                       .handler = &ssh_handler,
                       .user = ss,
                       .host_key = s->opts.host_key,
+                      .host_certificate = s->opts.host_certificate,
                       .max_auth_attempts = s->opts.max_auth_attempts,
                       .login_grace_ms = s->opts.login_grace_ms,
                       .keepalive_ms = s->opts.keepalive_ms,

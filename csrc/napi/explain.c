@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "napi/cert.h"
 #include "napi/methods.h"
 #include "napi/trust.h"
 #include "proxy/access.h"
@@ -99,17 +100,6 @@ static napi_value forward_value(wrn_call *c, const question *q,
   return out;
 }
 
-static void put_certificate(wrn_call *c, napi_value out, const wr_cert *cert) {
-  wrn_json json;
-  wrn_cert_json(&json, &c->env->ctx.mem, cert);
-  wrn_fail(c, wrn_json_end(&json));
-  if (c->err == 0) {
-    wrn_put_slice(c, out, "certificate",
-                  (wr_slice){json.buf.data, json.buf.len});
-  }
-  wrn_json_free(&json);
-}
-
 static napi_value login_value(wrn_call *c, const wr_decision *d) {
   napi_value out = wrn_object_value(c);
   char text[24];
@@ -124,7 +114,7 @@ static napi_value login_value(wrn_call *c, const wr_decision *d) {
     wrn_put_str(c, out, "expires", text);
   }
   if (d->is_cert) {
-    put_certificate(c, out, &d->cert);
+    wrn_put_certificate(c, out, "certificate", &d->cert);
   }
   return out;
 }

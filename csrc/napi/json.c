@@ -76,23 +76,20 @@ void wrn_json_bool(wrn_json *j, const char *key, bool value) {
   add_text(j, value ? "true" : "false");
 }
 
-void wrn_json_list(wrn_json *j, const char *key) {
+void wrn_json_list_begin(wrn_json *j, const char *key) {
   add_key(j, key);
   add_text(j, "[");
-  j->any = false;
 }
 
-void wrn_json_item(wrn_json *j, wr_slice text) {
-  if (j->any) {
+void wrn_json_list_item(wrn_json *j, wr_slice text) {
+  if (j->err == 0 && j->buf.data[j->buf.len - 1] != '[') {
     add_text(j, ",");
   }
   add_quoted(j, text);
-  j->any = true;
 }
 
 void wrn_json_list_end(wrn_json *j) {
   add_text(j, "]");
-  j->any = true;
 }
 
 void wrn_json_raw(wrn_json *j, const char *key, wr_slice text) {

@@ -17,9 +17,9 @@ void wrn_json_str(wrn_json *j, const char *key, const char *text);
 void wrn_json_bytes(wrn_json *j, const char *key, wr_slice text);
 void wrn_json_num(wrn_json *j, const char *key, int64_t value);
 void wrn_json_bool(wrn_json *j, const char *key, bool value);
-/* A list of texts: begin, each, end. */
-void wrn_json_list(wrn_json *j, const char *key);
-void wrn_json_item(wrn_json *j, wr_slice text);
+/* An array of strings: its items stand between the two calls. */
+void wrn_json_list_begin(wrn_json *j, const char *key);
+void wrn_json_list_item(wrn_json *j, wr_slice text);
 void wrn_json_list_end(wrn_json *j);
 /* text is JSON already. */
 void wrn_json_raw(wrn_json *j, const char *key, wr_slice text);

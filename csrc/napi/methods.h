@@ -26,6 +26,7 @@
   XX(certificate, wrn_certificate)                                             \
   XX(agentList, wrn_agent_list)                                                \
   XX(agentCancel, wrn_agent_cancel)                                            \
+  XX(hostCertificate, wrn_host_certificate)                                    \
   XX(knownHosts, wrn_known_hosts)                                              \
   XX(knownHostsLine, wrn_known_hosts_line)                                     \
   XX(knownHostsTypes, wrn_known_hosts_types)                                   \

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "napi/cert.h"
 #include "napi/events.h"
 #include "napi/keys.h"
 #include "napi/methods.h"
@@ -22,26 +23,15 @@ static const wrn_class server_class = {sizeof(wrn_server), NULL};
 
 /* EVENTS */
 
-static wr_slice as_slice(const wr_buf *buf) {
-  return (wr_slice){buf->data, buf->len};
-}
-
 /* What is known of a session, in the words of `authorize` and 'connection'.
    cert may be NULL. */
 static void put_identity(wrn_json *json, const char *user,
                          const char *fingerprint, const wr_cert *cert,
                          const char *address, const char *transport) {
-  wrn_json certificate;
   wrn_json_str(json, "user", user);
   wrn_json_str(json, "fingerprint", fingerprint);
   if (cert != NULL) {
-    wrn_cert_json(&certificate, json->buf.mem, cert);
-    int err = wrn_json_end(&certificate);
-    if (err == 0) {
-      wrn_json_raw(json, "certificate", as_slice(&certificate.buf));
-    }
-    json->err = json->err != 0 ? json->err : err;
-    wrn_json_free(&certificate);
+    wrn_json_certificate(json, cert);
   }
   wrn_json_str(json, "remoteAddress", address);
   wrn_json_str(json, "transport", transport);
@@ -132,6 +122,7 @@ static const wr_cidr *read_networks(wrn_call *c, napi_value array, size_t *n) {
 
 static void read_options(wrn_call *c, napi_value o, wr_server_opts *opts) {
   opts->forwarding = wrn_bool(c, wrn_prop(c, o, "forwarding"));
+  opts->host_certificate = wrn_text(c, wrn_prop(c, o, "hostCertificate"));
   opts->gateway_ports = wrn_bool(c, wrn_prop(c, o, "gatewayPorts"));
   opts->authorize = wrn_bool(c, wrn_prop(c, o, "authorize"));
   opts->login_grace_ms = wrn_u32(c, wrn_prop(c, o, "loginGraceTime"));
@@ -342,17 +333,6 @@ int64_t wrn_server_reload(wrn_call *c) {
   return c->err;
 }
 
-/* As text, which JavaScript parses. */
-static void put_certificate(wrn_call *c, napi_value out, const wr_cert *cert) {
-  wrn_json json;
-  wrn_cert_json(&json, &c->env->ctx.mem, cert);
-  wrn_fail(c, wrn_json_end(&json));
-  if (c->err == 0) {
-    wrn_put_slice(c, out, "certificate", as_slice(&json.buf));
-  }
-  wrn_json_free(&json);
-}
-
 static napi_value session_value(wrn_call *c,
                                 const wr_server_session_info *info) {
   napi_value out = wrn_object_value(c);
@@ -360,7 +340,7 @@ static napi_value session_value(wrn_call *c,
   wrn_put_str(c, out, "user", info->user);
   wrn_put_str(c, out, "keyFingerprint", info->fingerprint);
   if (info->is_cert) {
-    put_certificate(c, out, &info->cert);
+    wrn_put_certificate(c, out, "certificate", &info->cert);
   }
   wrn_put_str(c, out, "remoteAddress", info->remote_address);
   wrn_put_str(c, out, "transport", info->transport);

@@ -11,20 +11,25 @@ int64_t wrn_known_hosts(wrn_call *c) {
   wr_slice text = wrn_need_text(c, c->argv[0]);
   const char *host = wrn_need_str(c, c->argv[1]);
   uint16_t port = wrn_port(c, c->argv[2]);
-  const char *key = wrn_need_str(c, c->argv[3]);
+  wr_slice key = wrn_need_text(c, c->argv[3]);
+  uint64_t now_s = wrn_uint(c, c->argv[4], UINT64_MAX);
   wr_buf blob;
-  size_t line = 0;
+  wr_known_answer answer;
   if (c->err != 0) {
     return c->err;
   }
-  int err = wrn_blob_read(&c->env->ctx.mem, key, &blob);
+  int err = wrn_blob_read(&c->env->ctx.mem, (const char *)key.data, &blob);
   if (err == 0) {
-    wr_known_verdict verdict =
-        wr_known_hosts_check((const char *)text.data, text.len, host, port,
-                             (wr_slice){blob.data, blob.len}, &line);
+    err = wr_known_hosts_check((const char *)text.data, text.len, host, port,
+                               (wr_slice){blob.data, blob.len}, now_s, &answer);
+  }
+  if (err == 0) {
     c->result = wrn_object_value(c);
-    wrn_put_num(c, c->result, "verdict", verdict);
-    wrn_put_num(c, c->result, "line", (double)line);
+    wrn_put_num(c, c->result, "verdict", answer.verdict);
+    wrn_put_num(c, c->result, "line", (double)answer.line);
+    if (answer.why != NULL) {
+      wrn_put_str(c, c->result, "why", answer.why);
+    }
   }
   wr_buf_reset(&blob);
   return err;

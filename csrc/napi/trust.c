@@ -1,6 +1,5 @@
 #include "napi/trust.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "napi/methods.h"
@@ -101,28 +100,4 @@ wr_policy *wrn_rules_read(wrn_call *c, napi_value array) {
     return NULL;
   }
   return policy;
-}
-
-static void put_u64(wrn_json *json, const char *key, uint64_t value) {
-  char digits[24];
-  snprintf(digits, sizeof(digits), "%" PRIu64, value);
-  wrn_json_str(json, key, digits);
-}
-
-void wrn_cert_json(wrn_json *json, wr_mem *mem, const wr_cert *cert) {
-  char authority[WR_FINGERPRINT_MAX];
-  wr_slice rest = cert->principals;
-  wr_slice name;
-  wr_blob_fingerprint(cert->authority, authority);
-  wrn_json_begin(json, mem);
-  wrn_json_bytes(json, "keyId", cert->key_id);
-  put_u64(json, "serial", cert->serial);
-  wrn_json_list(json, "principals");
-  while (wr_cert_next_principal(&rest, &name)) {
-    wrn_json_item(json, name);
-  }
-  wrn_json_list_end(json);
-  wrn_json_str(json, "authorityFingerprint", authority);
-  put_u64(json, "validAfter", cert->valid_after_s);
-  put_u64(json, "validBefore", cert->valid_before_s);
 }

@@ -2,7 +2,6 @@
 #define WR_NAPI_TRUST_H
 
 #include "napi/args.h"
-#include "napi/json.h"
 #include "proxy/policy.h"
 #include "ssh/trust.h"
 
@@ -23,10 +22,5 @@ int64_t wrn_trust_status(wrn_call *c, const wrn_trust_error *error);
 
 /* [[allowed, text], …]; NULL if absent or after an error. */
 wr_policy *wrn_rules_read(wrn_call *c, napi_value array);
-
-/* What a certificate says, as JSON: { keyId, serial (a text, it has 64 bits),
-   principals, authorityFingerprint, validAfter, validBefore (seconds since 1970
-   as texts) }. */
-void wrn_cert_json(wrn_json *json, wr_mem *mem, const wr_cert *cert);
 
 #endif /* !defined(WR_NAPI_TRUST_H) */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "napi/cert.h"
 #include "napi/events.h"
 #include "napi/keys.h"
 #include "napi/methods.h"
@@ -43,21 +44,15 @@ static const wrn_class remote_class = {sizeof(wrn_remote), NULL};
 static void on_host_key(wr_tunnel *tunnel, wr_slice blob) {
   wrn_tunnel *t = wr_tunnel_user(tunnel);
   wr_mem *mem = &t->o.env->ctx.mem;
-  char fingerprint[WR_FINGERPRINT_MAX];
-  wr_buf line;
   wrn_json json;
-  int err = wrn_blob_line(mem, blob, &line);
-  if (err != 0) {
-    wr_tunnel_verdict(tunnel, err);
-  } else {
-    wr_blob_fingerprint(blob, fingerprint);
-    wrn_json_begin(&json, mem);
-    wrn_json_bytes(&json, "type", wr_blob_type(blob));
-    wrn_json_str(&json, "fingerprint", fingerprint);
-    wrn_json_str(&json, "publicKey", (const char *)line.data);
-    wrn_post_json(t->o.env, WRN_EV_HOST_KEY, t->o.id, &json);
+  wrn_json_begin(&json, mem);
+  wrn_json_host_key(&json, mem, blob);
+  if (json.err != 0) {
+    wr_tunnel_verdict(tunnel, json.err);
+    wrn_json_free(&json);
+    return;
   }
-  wr_buf_reset(&line);
+  wrn_post_json(t->o.env, WRN_EV_HOST_KEY, t->o.id, &json);
 }
 
 static void on_up(wr_tunnel *tunnel) {

@@ -144,7 +144,8 @@ static const char *examine(wr_ssh *s, const uint8_t *packet, bool host_bound,
     }
     key = (wr_slice){cert.key, cert.key_len};
   }
-  if (host_bound && !wr_slice_same(k->host_key, wr_key_blob(s->host_key))) {
+  wr_slice presented = {s->host_blob.data, s->host_blob.len};
+  if (host_bound && !wr_slice_same(k->host_key, presented)) {
     return "host-key";
   }
   if (k->proof && verify(s, packet, k, key, info) != 0) {

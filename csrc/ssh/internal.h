@@ -121,8 +121,7 @@ struct wr_ssh {
   wr_ssh_state state;
   int status;           /* why it ended */
   const char *end_text; /* fixed text, "" */
-  wr_key *host_key;     /* server */
-  wr_buf host_blob;     /* client: the server's key */
+  wr_buf host_blob;     /* the server's key or certificate, as presented */
   wr_ssh_auth auth;
   wr_ssh_liveness live;
 

@@ -139,7 +139,6 @@ static void ssh_free_all(wr_ssh *s) {
   wr__pump_reset(s);
   wr__table_reset(&s->table);
   wr__transport_free(s->tp);
-  wr_key_unref(s->host_key);
   wr_identities_free(mem, s->auth.identities, s->auth.n_identities);
   wr_free(mem, s->auth.login);
   wr_buf_reset(&s->auth.text);
@@ -228,7 +227,7 @@ static int on_transport_packet(void *user, uint8_t *payload, size_t len) {
 /* The host key must stay what it was judged as. */
 static void check_host_key(wr_ssh *s) {
   wr_buf blob;
-  wr_buf_init(&blob, &s->ctx->mem, BLOB_MAX);
+  wr_buf_init(&blob, &s->ctx->mem, WR_HOST_KEY_MAX);
   int rc = wr__transport_host_key(s->tp, &blob);
   if (rc != 0) {
     wr__ssh_end(s, rc, DISCONNECT_HOST_KEY, "host key");
@@ -241,16 +240,16 @@ static void check_host_key(wr_ssh *s) {
 }
 
 static void on_first_keys(wr_ssh *s) {
+  int rc = wr__transport_host_key(s->tp, &s->host_blob);
+  if (rc != 0) {
+    wr__ssh_end(s, rc, DISCONNECT_HOST_KEY, "host key");
+    return;
+  }
   if (s->role == WR_SSH_SERVER) {
     s->state = SSH_SERVICE;
     if (s->handler->on_keys != NULL) {
       s->handler->on_keys(s);
     }
-    return;
-  }
-  int rc = wr__transport_host_key(s->tp, &s->host_blob);
-  if (rc != 0) {
-    wr__ssh_end(s, rc, DISCONNECT_HOST_KEY, "host key");
     return;
   }
   s->state = SSH_HOST_KEY;
@@ -294,7 +293,6 @@ static int copy_auth(wr_ssh *s, const wr_ssh_opts *opts) {
   s->auth.max_failures = opts->max_auth_attempts != 0 ? opts->max_auth_attempts
                                                       : WR_MAX_AUTH_ATTEMPTS;
   if (opts->role == WR_SSH_SERVER) {
-    s->host_key = wr_key_ref(opts->host_key);
     return 0;
   }
   s->auth.login = wr_strndup(mem, opts->login, LOGIN_MAX);
@@ -321,7 +319,7 @@ static wr_ssh *ssh_new_plain(wr_ctx *ctx, const wr_ssh_opts *opts) {
   s->window_max = opts->window_max_bytes != 0 ? opts->window_max_bytes
                                               : WR_WINDOW_SESSION_MAX;
   s->budget = opts->budget;
-  wr_buf_init(&s->host_blob, &ctx->mem, BLOB_MAX);
+  wr_buf_init(&s->host_blob, &ctx->mem, WR_HOST_KEY_MAX);
   wr_buf_init(&s->auth.blob, &ctx->mem, BLOB_MAX);
   wr__auth_client_init(s);
   wr__table_init(&s->table, &ctx->mem,
@@ -367,6 +365,7 @@ int wr_ssh_start(wr_ctx *ctx, wr_link *link, const wr_ssh_opts *opts,
         .server = opts->role == WR_SSH_SERVER,
         .software = opts->software != NULL ? opts->software : DEFAULT_SOFTWARE,
         .host_key = opts->host_key,
+        .host_certificate = opts->host_certificate,
         .host_key_types = opts->host_key_types,
         .kex = opts->kex,
         .ciphers = opts->ciphers,

@@ -48,7 +48,9 @@ typedef struct wr_auth_offer {
 } wr_auth_offer;
 
 typedef struct wr_ssh_handler {
-  /* Client: judge this key, now or later, with wr_ssh_host_key_verdict(). */
+  /* Client: judge this key or host certificate, now or later, with
+     wr_ssh_host_key_verdict(). That the server has the key is proved; nothing
+     else of a certificate is. */
   void (*on_host_key)(wr_ssh *s, wr_slice blob);
   /* Client: the signature of `signer` over `data` is wanted; answer with
      wr_ssh_signature(), now or later. Both are valid until then. Only for
@@ -99,13 +101,14 @@ typedef struct wr_ssh_opts {
   void *user;
   const char *software; /* after "SSH-2.0-"; NULL: a neutral default */
   /* Server */
-  wr_key *host_key;           /* referenced */
+  const wr_key *host_key;
+  wr_slice host_certificate;  /* of that key, copied; data NULL: none */
   unsigned max_auth_attempts; /* offers and proofs that fail; 0: default */
   /* Client */
   const char *login;             /* the user name */
   const wr_identity *identities; /* tried in order; copied */
   size_t n_identities;
-  const char *host_key_types; /* preferred first; NULL: default */
+  const char *host_key_types; /* algorithms, best first; NULL: default */
   /* Both; 0 means the default. */
   uint64_t login_grace_ms;   /* from the start to on_ready */
   uint64_t keepalive_ms;     /* UINT64_MAX: none */

@@ -20,14 +20,9 @@
   "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256"
 /* What a login may be signed with, as the server announces it. */
 #define SIGNATURES "ssh-ed25519,sk-ssh-ed25519@openssh.com"
-#define DEFAULT_HOST_KEYS                                                      \
-  "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,"                       \
-  "ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256"
 
 /* A private key in text; an Ed25519 key has about 400 bytes. */
 #define KEY_TEXT_MAX ((size_t)4096)
-/* A public key blob; RSA with 16384 bits has about 2 KiB. */
-#define KEY_BLOB_MAX ((size_t)8192)
 #define SOFTWARE_MAX 255
 
 struct wr_transport {
@@ -72,6 +67,22 @@ static int to_libssh_key(wr_ctx *ctx, const wr_key *key, ssh_key *out) {
   return rc;
 }
 
+/* Gives the key its certificate. */
+static int add_certificate(wr_ctx *ctx, wr_slice blob, ssh_key key) {
+  char *text = wr_alloc(&ctx->mem, wr_base64_len(blob.len) + 1);
+  ssh_key certificate = NULL;
+  if (text == NULL) {
+    return WR_ENOMEM;
+  }
+  wr_base64_encode(text, blob.data, blob.len, true);
+  bool ok = ssh_pki_import_cert_base64(text, SSH_KEYTYPE_ED25519_CERT01,
+                                       &certificate) == SSH_OK &&
+            ssh_pki_copy_cert_to_privkey(certificate, key) == SSH_OK;
+  ssh_key_free(certificate);
+  wr_free(&ctx->mem, text);
+  return ok ? 0 : WR_EINVAL;
+}
+
 static bool set_text(ssh_session ssh, enum ssh_options_e option,
                      const char *text) {
   return ssh_options_set(ssh, option, text) == SSH_OK;
@@ -94,7 +105,7 @@ static int set_options(ssh_session ssh, const wr_transport_opts *opts) {
   if (ok && !opts->server) {
     ok = set_text(ssh, SSH_OPTIONS_HOSTKEYS,
                   opts->host_key_types != NULL ? opts->host_key_types
-                                               : DEFAULT_HOST_KEYS);
+                                               : WR_HOST_KEY_ALGORITHMS);
   }
   if (ok && opts->rekey_bytes != 0) {
     uint64_t bytes = opts->rekey_bytes;
@@ -103,29 +114,33 @@ static int set_options(ssh_session ssh, const wr_transport_opts *opts) {
   return ok ? 0 : WR_EINVAL;
 }
 
+static int begin_server(wr_transport *tp, const wr_transport_opts *opts) {
+  ssh_key key = NULL;
+  int rc = to_libssh_key(tp->ctx, opts->host_key, &key);
+  if (rc == 0 && opts->host_certificate.data != NULL) {
+    rc = add_certificate(tp->ctx, opts->host_certificate, key);
+  }
+  if (rc == 0 && ssh_carrier_accept(tp->ssh, key, opts->software,
+                                    &tp->libssh_cbs) != SSH_OK) {
+    rc = WR_EINVAL;
+  }
+  ssh_key_free(key);
+  return rc;
+}
+
 static int begin(wr_transport *tp, const wr_transport_opts *opts) {
   int rc = set_options(tp->ssh, opts);
   if (rc != 0) {
     return rc;
   }
-  if (!opts->server) {
-    if (ssh_carrier_set_version(tp->ssh, opts->software) != SSH_OK) {
-      return WR_EINVAL;
-    }
-    return ssh_carrier_connect(tp->ssh, &tp->libssh_cbs) == SSH_OK ? 0
-                                                                   : WR_ENOMEM;
+  if (opts->server) {
+    return begin_server(tp, opts);
   }
-  ssh_key key = NULL;
-  rc = to_libssh_key(tp->ctx, opts->host_key, &key);
-  if (rc != 0) {
-    return rc;
+  if (ssh_carrier_set_version(tp->ssh, opts->software) != SSH_OK) {
+    return WR_EINVAL;
   }
-  if (ssh_carrier_accept(tp->ssh, key, opts->software, &tp->libssh_cbs) !=
-      SSH_OK) {
-    rc = WR_EINVAL;
-  }
-  ssh_key_free(key);
-  return rc;
+  return ssh_carrier_connect(tp->ssh, &tp->libssh_cbs) == SSH_OK ? 0
+                                                                 : WR_ENOMEM;
 }
 
 int wr__transport_new(wr_ctx *ctx, const wr_transport_opts *opts,
@@ -288,27 +303,15 @@ wr_slice wr__transport_session_id(wr_transport *tp) {
 }
 
 int wr__transport_host_key(wr_transport *tp, wr_buf *out) {
-  ssh_key key = NULL;
-  char *text = NULL;
-  int rc = WR_ENOMEM;
-  if (ssh_get_server_publickey(tp->ssh, &key) != SSH_OK ||
-      ssh_pki_export_pubkey_base64(key, &text) != SSH_OK) {
-    goto out;
+  ssh_string blob = NULL;
+  if (ssh_carrier_host_key(tp->ssh, &blob) != SSH_OK) {
+    return WR_ENOMEM;
   }
-  size_t len = strlen(text);
-  rc = len > KEY_BLOB_MAX ? WR_ELIMIT : wr_buf_reserve(out, len + 3);
-  if (rc != 0) {
-    goto out;
-  }
-  long n = wr_base64_decode(out->data + out->len, text, len);
-  if (n < 0) {
-    rc = WR_EMALFORMED;
-    goto out;
-  }
-  wr_buf_commit(out, (size_t)n);
-out:
-  ssh_string_free_char(text);
-  ssh_key_free(key);
+  size_t len = ssh_string_len(blob);
+  int rc = len > WR_HOST_KEY_MAX
+               ? WR_ELIMIT
+               : wr_buf_append(out, ssh_string_data(blob), len);
+  ssh_string_free(blob);
   return rc;
 }
 

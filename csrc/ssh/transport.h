@@ -19,11 +19,21 @@ typedef struct wr_transport_cbs {
   void (*kex_done)(void *user, bool initial);
 } wr_transport_cbs;
 
+/* What a client asks for by default, best first. */
+#define WR_HOST_KEY_ALGORITHMS                                                 \
+  "ssh-ed25519-cert-v01@openssh.com,"                                          \
+  "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,"                       \
+  "ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256"
+/* The largest host key or certificate: RSA with 16384 bits has about 2 KiB, a
+   certificate with 256 names about 10. */
+#define WR_HOST_KEY_MAX ((size_t)32 * 1024)
+
 typedef struct wr_transport_opts {
   bool server;
   const char *software;       /* printable; after "SSH-2.0-" */
   const wr_key *host_key;     /* server */
-  const char *host_key_types; /* client */
+  wr_slice host_certificate;  /* server: of that key; data NULL: none */
+  const char *host_key_types; /* client: algorithms; NULL: default */
   const char *kex;            /* NULL: default */
   const char *ciphers;        /* NULL: default */
   uint64_t rekey_bytes;       /* 0: the cipher's own limit */
@@ -75,7 +85,7 @@ void wr__transport_trim(wr_transport *tp);
 
 /* Empty before the first key exchange is done. */
 wr_slice wr__transport_session_id(wr_transport *tp);
-/* Client: the server's key in use, appended. */
+/* The server's key or certificate in use, appended as it was presented. */
 WR_NODISCARD int wr__transport_host_key(wr_transport *tp, wr_buf *out);
 /* True if the peer sent SSH_MSG_DISCONNECT. */
 bool wr__transport_disconnected(wr_transport *tp, uint32_t *code);

@@ -27,6 +27,8 @@ const serve = `wraith serve [flags]
 
   --key <file>               SSH host key (OpenSSH, Ed25519). Default: made once
                              at $XDG_STATE_HOME/wraith/host_ed25519
+  --host-certificate <file>  OpenSSH certificate of that key, shown to clients
+                             that know its authority
   --authorized-keys <file>   default: $XDG_CONFIG_HOME/wraith/authorized_keys
   --cert-authority <file>    keys that may sign user certificates; repeatable
   --revoked-keys <file>      public keys, or a KRL of ssh-keygen; repeatable
@@ -82,7 +84,8 @@ const connect = `wraith connect --server <host[:port]> [flags]
   --user <name>              default: the login name
   --host-key <SHA256:… | key line | file>   pin; repeatable
   --known-hosts <file>       default $XDG_CONFIG_HOME/wraith/known_hosts: a first
-                             contact is remembered and announced
+                             contact is remembered and announced; may hold
+                             @cert-authority and @revoked
   --strict                   refuses unknown host keys
   --socks5 <[addr:]port | off>  default 127.0.0.1:1080; answers SOCKS5, SOCKS4a,
                              HTTP CONNECT and absolute-form HTTP requests

@@ -13,7 +13,7 @@ const later = { type: 'later' };
 
 const flags = {
   key: { type: 'text', option: 'hostKey' },
-  'host-certificate': later,
+  'host-certificate': { type: 'text' },
   'authorized-keys': { type: 'text' },
   'cert-authority': { type: 'text', many: true },
   'revoked-keys': { type: 'text', many: true },
@@ -103,6 +103,14 @@ function warnOfOpenMetrics({ metricsAddress }, reporter) {
   });
 }
 
+/** sshd serves with it as well: clients may know the key in it. */
+function warnOfCertificate({ hostCertificate }, reporter) {
+  if (hostCertificate?.fault === undefined) return;
+  reporter.say('warn', 'host certificate not usable', {
+    reason: hostCertificate.fault,
+  });
+}
+
 async function reload(server, options, reporter) {
   try {
     await server.reload(reloadOptions(options));
@@ -172,6 +180,7 @@ async function serve(args) {
   });
   const running = runUntilStopped(server, options, reporter);
   warnOfOpenMetrics(server, reporter);
+  warnOfCertificate(server, reporter);
   announce(server, json);
   return running;
 }

@@ -18,7 +18,7 @@ const laterConnect =
   'peer tlsServerName tlsCa tlsPin insecure stealthSecret ' +
   'wsPath irohRelay irohKey proxy';
 const laterServe =
-  'hostCertificate tlsCert tlsKey acmeDomain ' +
+  'tlsCert tlsKey acmeDomain ' +
   'acmeDirectory acmeEmail acmeCa acmeDir acmeChallenge acmeHttpListen ' +
   'acmeEabKid acmeEabHmacKey stealth decoy stealthSecret wsPath ' +
   'proxy irohRelay irohKey publishAddresses publish allowPeer workers';

@@ -8,6 +8,7 @@ import {
   ConnectionInfo,
   Durations,
   ForwardSpec,
+  CertificateInfo,
   HostKeyInfo,
   Identity,
   KeySource,
@@ -164,7 +165,8 @@ async function tunnels(): Promise<void> {
     same<Equal<typeof wasUp, boolean>>();
     same<Equal<typeof orderly, boolean>>();
   });
-  tunnel.on('hostkey', ({ added, file, fingerprint }) => {
+  tunnel.on('hostkey', ({ added, certificate, file, fingerprint }) => {
+    same<Equal<typeof certificate, CertificateInfo | undefined>>();
     same<Equal<typeof added, boolean>>();
     same<Equal<typeof file, string | undefined>>();
     same<Equal<typeof fingerprint, string>>();
@@ -260,6 +262,10 @@ async function servers(): Promise<void> {
   const texts: string[] = [server.hostKeyFingerprint, server.hostKey];
   same<Equal<typeof server.hostKeyFile, string | undefined>>();
   same<Equal<typeof server.hostKeyCreated, boolean>>();
+  const { fault, principals, validBefore } = server.hostCertificate!;
+  same<Equal<typeof fault, string | undefined>>();
+  same<Equal<typeof principals, string[]>>();
+  same<Equal<typeof validBefore, number>>();
   const onConnection = (stream: WraithStream, info: ConnectionInfo): void => {
     stream.end(info.destination + info.user + info.keyFingerprint);
     const who: Identity = info;

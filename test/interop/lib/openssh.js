@@ -8,7 +8,9 @@ const { freePort } = require('./net.js');
 
 // Nothing of the user's own configuration, agent or known hosts.
 function sshArgs(lab, server, { key = server.key, options = [] } = {}) {
+  // Of a setting that comes twice, ssh takes the first.
   const settings = [
+    ...options,
     'BatchMode=yes',
     'IdentitiesOnly=yes',
     'IdentityAgent=none',
@@ -16,7 +18,6 @@ function sshArgs(lab, server, { key = server.key, options = [] } = {}) {
     'GlobalKnownHostsFile=/dev/null',
     `UserKnownHostsFile=${lab.file('ssh_known_hosts')}`,
     'ExitOnForwardFailure=yes',
-    ...options,
   ];
   const keys = Array.isArray(key) ? key : [key];
   return [
@@ -102,16 +103,19 @@ function sshdConfig(dir, port, hostKey, keysFile, settings) {
   ].join('\n');
 }
 
-// { host, port, user, key, hostKey } like a server of ours.
+// { host, port, user, key, hostKey } like a server of ours. settings may be a
+// function of the host key.
 async function startSshd(lab, settings = []) {
   const dir = lab.subdir('sshd');
   const hostKey = await makeKey(lab, 'sshd_host');
   const key = await lab.key('sshd_user');
   const keysFile = lab.file('sshd_keys', `${key.line}\n`);
   const port = await freePort();
+  const lines =
+    typeof settings === 'function' ? await settings(hostKey) : settings;
   const config = lab.file(
     'sshd_config',
-    sshdConfig(dir, port, hostKey, keysFile, settings),
+    sshdConfig(dir, port, hostKey, keysFile, lines),
   );
   // As root it wants this folder, which its service would make.
   if (process.getuid() === 0) fs.mkdirSync('/run/sshd', { recursive: true });
