@@ -36,12 +36,12 @@ typedef struct wr_server_handler {
 typedef struct wr_server_opts {
   const wr_server_handler *handler;
   void *user;
-  wr_log log;        /* copied; where this server's records go */
-  wr_key *host_key;  /* referenced */
+  wr_log log;                /* copied; where this server's records go */
+  wr_key *host_key;          /* referenced */
   wr_slice host_certificate; /* of that key, copied; data NULL: none */
-  wr_trust *trust;   /* who may log in; referenced */
-  wr_policy *policy; /* taken on success */
-  bool forwarding;   /* false: control channels only */
+  wr_trust *trust;           /* who may log in; referenced */
+  wr_policy *policy;         /* taken on success */
+  bool forwarding;           /* false: control channels only */
   bool gateway_ports;
   bool authorize;                  /* ask on_authorize */
   uint64_t login_grace_ms;         /* 0: 30 s */

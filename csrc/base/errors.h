@@ -71,7 +71,7 @@
   XX(AGENT_REFUSED, -20064, "AGENT_REFUSED", "auth",                           \
      "the ssh-agent refused the request")                                      \
   XX(AGENT_NO_KEY, -20065, "AGENT_NO_KEY", "auth",                             \
-     "the ssh-agent has no such key, or is locked") \
+     "the ssh-agent has no such key, or is locked")                            \
   XX(CERT_MISMATCH, -20070, "CERTIFICATE_MISMATCH", "options",                 \
      "the certificate is not for this key")
 

@@ -112,8 +112,8 @@ HELP_UNUSED static void on_asked(void *user, int status, wr_link *link) {
 }
 
 /* The status with which the server answers. */
-HELP_UNUSED static int ask(raw *r, asked *o, wr_target_kind kind, const char *host,
-               uint16_t port) {
+HELP_UNUSED static int ask(raw *r, asked *o, wr_target_kind kind,
+                           const char *host, uint16_t port) {
   wr_target t = chan_target(kind, host, port);
   wr_opening *opening;
   memset(o, 0, sizeof(*o));

@@ -79,12 +79,13 @@ static int fail_login(const char *address) {
   wr_link *mine;
   wr_link *theirs;
   uint32_t id;
+  wr_identity ids[] = {{.key = a.keys[1]}, {.key = a.keys[2]}};
   wr_ssh_opts o = {.role = WR_SSH_CLIENT,
                    .handler = &raw_handler,
                    .user = &r,
                    .login = "root",
-                   .identities = &a.keys[1],
-                   .n_identities = 2};
+                   .identities = ids,
+                   .n_identities = WR_COUNTOF(ids)};
   MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &mine, &theirs) == 0);
   int err = wr_server_accept(a.server, theirs, address, "memory", &id);
   if (err != 0) {

@@ -56,8 +56,8 @@ static void use(const char *file) {
 static void add(wr_authkeys_kind kind, const char *options, const char *file) {
   char line[2 * TEXT_MAX];
   wr_authkeys_error error;
-  snprintf(line, sizeof(line), "%s%s%s", options,
-           options[0] == '\0' ? "" : " ", read_text(file));
+  snprintf(line, sizeof(line), "%s%s%s", options, options[0] == '\0' ? "" : " ",
+           read_text(file));
   int err = wr_trust_add_keys(trust, kind, file, line, strlen(line), &error);
   if (!EQ_INT(err, 0)) {
     DIAG("%s", error.why == NULL ? "" : error.why);

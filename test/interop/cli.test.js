@@ -89,7 +89,7 @@ lab('key files', {}, async (t, lab) => {
   const junk = lab.file('junk', 'no key at all\n');
   const options = lab.file(
     'options',
-    `# one\n${key.line}\nno-pty ${key.line}\n`,
+    `# one\n${key.line}\nno-pty,tunnel="0" ${key.line}\n`,
   );
   const serve = (...args) => ['serve', '--listen', '127.0.0.1:0', ...args];
   const is = (args, pattern) => ends(t, lab, args, 2, pattern);
@@ -97,7 +97,7 @@ lab('key files', {}, async (t, lab) => {
   const absent = ['--authorized-keys', lab.file('absent')];
   await is(serve(...absent), /absent: no such file/);
   await is(serve('--authorized-keys', junk), /junk:1/);
-  await is(serve('--authorized-keys', options), /options:3/);
+  await is(serve('--authorized-keys', options), /options:3: tunnel: /);
   const good = ['--authorized-keys', key.pub];
   await is(serve(...good, '--key', lab.file('absent')), /--key.*absent/);
   await is(serve(...good, '--key', junk), /--key.*junk/);
