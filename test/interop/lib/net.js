@@ -120,15 +120,6 @@ async function untilListening(place, alive = () => true) {
   }
 }
 
-// ssh -O cancel says that it is done before the server has heard of it.
-async function untilRefused(place) {
-  const end = Date.now() + 30_000;
-  while ((await refused(place)) === 'connected') {
-    if (Date.now() > end) throw new Error('somebody still listens there');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 async function readAll(socket) {
   const chunks = [];
   for await (const chunk of socket) chunks.push(chunk);
@@ -150,6 +141,15 @@ const refused = (place) =>
     },
     (error) => error.code,
   );
+
+// ssh -O cancel says that it is done before the server has heard of it.
+async function untilRefused(place) {
+  const end = Date.now() + 30_000;
+  while ((await refused(place)) === 'connected') {
+    if (Date.now() > end) throw new Error('somebody still listens there');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
 
 module.exports = {
   Target,
