@@ -131,6 +131,11 @@ function past(s) {
       'Connections that were not taken, by reason.',
       s.connectionsRejected,
     ),
+    counter(
+      'wraith_penalties_total',
+      'How often an address began to be kept out.',
+      s.penalties,
+    ),
     byReason(
       'wraith_sessions_ended_total',
       'Sessions that the server ended by itself, by reason.',

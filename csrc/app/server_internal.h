@@ -206,7 +206,7 @@ void wr__reject(wr_server *s, const char *address, const char *transport,
 /* Records the sums that have not been yet. */
 void wr__reject_sums(wr_server *s);
 
-/* server_log.c: what has a reason is counted by it as well. */
+/* server_log.c: what has a reason is counted by it, but for rejections. */
 void wr__log_listening(const wr_server *s, const struct sockaddr *sa,
                        const char *transport);
 void wr__log_stopping(const wr_server *s);

@@ -4,7 +4,8 @@
 
 /* Every record that a server writes, with its fields in order: docs/log.md.
    Nothing of a peer's stands before remote_addr. Reasons are counted here, where
-   each passes once, so that log and counters cannot disagree. */
+   each passes once, so that log and counters cannot disagree; those of rejected
+   connections, which may have no record, in server_reject.c. */
 
 static void put(const wr_server *s, wr_log_level level, const char *message,
                 const wr_log_field *fields, size_t n) {
