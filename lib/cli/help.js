@@ -64,8 +64,9 @@ const serve = `wraith serve [flags]
                              address 127.0.0.1
 
 SIGHUP reads keys, authorities and revocations anew, and whoever may no longer
-be there goes; if a file is broken, the log says why and all the old ones stay. SIGTERM and SIGINT stop accepting, give channels 2 seconds
-and end; a second one ends at once.
+be there goes; if a file is broken, the log says why and all the old ones stay.
+SIGTERM and SIGINT stop accepting, give channels 2 seconds and end; a second one
+ends at once.
 
 ${common}`;
 
