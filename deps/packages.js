@@ -54,7 +54,6 @@ const openssl = {
     'no-nextprotoneg',
     'no-ui-console',
     // Ciphers and digests that neither SSH nor TLS 1.2 and 1.3 use here.
-    'no-aria',
     'no-bf',
     'no-camellia',
     'no-cast',

@@ -73,7 +73,25 @@
   XX(AGENT_NO_KEY, -20065, "AGENT_NO_KEY", "auth",                             \
      "the ssh-agent has no such key, or is locked")                            \
   XX(CERT_MISMATCH, -20070, "CERTIFICATE_MISMATCH", "options",                 \
-     "the certificate is not for this key")
+     "the certificate is not for this key")                                    \
+  XX(TLS, -20090, "TLS", "tls", "the TLS handshake failed")                    \
+  XX(TLS_CERTIFICATE, -20091, "TLS_CERTIFICATE", "tls",                        \
+     "the server's TLS certificate is from no trusted authority")              \
+  XX(TLS_EXPIRED, -20092, "TLS_EXPIRED", "tls",                                \
+     "the server's TLS certificate is expired or not valid yet")               \
+  XX(TLS_NAME, -20093, "TLS_NAME", "tls",                                      \
+     "the server's TLS certificate is for another name")                       \
+  XX(TLS_PIN, -20094, "TLS_PIN", "tls",                                        \
+     "the server's TLS key is not the pinned one")                             \
+  XX(TLS_TIMEOUT, -20095, "TLS_TIMEOUT", "tls",                                \
+     "the TLS handshake took too long")                                        \
+  XX(TLS_TRUNCATED, -20096, "TLS_TRUNCATED", "tls",                            \
+     "the TLS connection was cut off")                                         \
+  XX(TLS_PLAIN, -20097, "TLS_PLAIN", "tls", "the peer does not speak TLS")     \
+  XX(TLS_CHAIN, -20098, "TLS_CHAIN", "options",                                \
+     "not a usable chain of TLS certificates")                                 \
+  XX(TLS_ROOTS, -20099, "TLS_ROOTS", "options",                                \
+     "no certificate authorities can be read")
 
 typedef enum wr_error {
 #define XX(name, number, code, phase, text) WR_E##name = (number),
