@@ -73,7 +73,11 @@
   XX(AGENT_NO_KEY, -20065, "AGENT_NO_KEY", "auth",                             \
      "the ssh-agent has no such key, or is locked")                            \
   XX(CERT_MISMATCH, -20070, "CERTIFICATE_MISMATCH", "options",                 \
-     "the certificate is not for this key")
+     "the certificate is not for this key")                                    \
+  XX(WS_REFUSED, -20090, "WS_REFUSED", "dial",                                 \
+     "the server did not agree to a WebSocket")                                \
+  XX(WS_PROTOCOL, -20091, "WS_PROTOCOL", "dial",                               \
+     "the peer broke the WebSocket protocol")
 
 typedef enum wr_error {
 #define XX(name, number, code, phase, text) WR_E##name = (number),
