@@ -91,7 +91,11 @@
   XX(TLS_CHAIN, -20098, "TLS_CHAIN", "options",                                \
      "not a usable chain of TLS certificates")                                 \
   XX(TLS_ROOTS, -20099, "TLS_ROOTS", "options",                                \
-     "no certificate authorities can be read")
+     "no certificate authorities can be read")                                 \
+  XX(WS_REFUSED, -20110, "WS_REFUSED", "dial",                                 \
+     "the server did not agree to a WebSocket")                                \
+  XX(WS_PROTOCOL, -20111, "WS_PROTOCOL", "dial",                               \
+     "the peer broke the WebSocket protocol")
 
 typedef enum wr_error {
 #define XX(name, number, code, phase, text) WR_E##name = (number),
