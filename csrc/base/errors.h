@@ -73,7 +73,17 @@
   XX(AGENT_NO_KEY, -20065, "AGENT_NO_KEY", "auth",                             \
      "the ssh-agent has no such key, or is locked")                            \
   XX(CERT_MISMATCH, -20070, "CERTIFICATE_MISMATCH", "options",                 \
-     "the certificate is not for this key")
+     "the certificate is not for this key")                                    \
+  XX(PROXY_UNREACHABLE, -20080, "PROXY_UNREACHABLE", "proxy",                  \
+     "the proxy cannot be reached")                                            \
+  XX(PROXY_PROTOCOL, -20081, "PROXY_PROTOCOL", "proxy",                        \
+     "the proxy broke off or gave a malformed answer")                         \
+  XX(PROXY_AUTH, -20082, "PROXY_AUTH", "proxy",                                \
+     "the proxy wants a user and password, or others")                         \
+  XX(PROXY_DENIED, -20083, "PROXY_DENIED", "proxy",                            \
+     "the proxy does not allow the connection")                                \
+  XX(PROXY_FAILED, -20084, "PROXY_FAILED", "proxy",                            \
+     "the proxy could not make the connection")
 
 typedef enum wr_error {
 #define XX(name, number, code, phase, text) WR_E##name = (number),
