@@ -24,6 +24,7 @@ const {
   readOptions,
   serveShape,
 } = require('./options.js');
+const { shownProxy } = require('./proxy.js');
 const { WraithStream } = require('./stream.js');
 const { loadTrust, readTrust, trustError, trustList } = require('./trust.js');
 const { opened } = require('./tunnel.js');
@@ -381,6 +382,7 @@ function nativeOptions(o, key, trust, rules) {
     startupsStart: o.maxStartups?.start,
     startupsRate: o.maxStartups?.rate,
     trustProxy: o.trustProxy,
+    proxy: o.proxy,
     penaltyTime: o.penaltyTime ?? DEFAULT_PENALTY,
     penaltyMax: o.penaltyMax,
     penaltyExempt: o.penaltyExempt,
@@ -414,6 +416,7 @@ async function serve(options) {
   const rules = readRules(o);
   checkNetworks('trustProxy', o.trustProxy);
   checkNetworks('penaltyExempt', o.penaltyExempt);
+  if (o.proxy) shownProxy(o.proxy); // a mistake is told before keys are read
   const texts = await loadTrust(o);
   const key = await withCertificate(o, await loadHostKey(o));
   const server = newServer(o, key, texts, rules);

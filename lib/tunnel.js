@@ -26,6 +26,7 @@ const {
   readOptions,
   reconnectShape,
 } = require('./options.js');
+const { shownProxy } = require('./proxy.js');
 const { Reconnect } = require('./reconnect.js');
 const { WraithStream } = require('./stream.js');
 
@@ -36,7 +37,10 @@ const FINAL_PHASES = new Set(['options', 'hostkey', 'auth']);
 
 function isFinal(error, wasEverUp) {
   if (error.code === 'ERR_WRAITH_HOST_KEY_MISMATCH') return true;
-  if (wasEverUp || error.code === 'ERR_WRAITH_AUTH_TIMEOUT') return false;
+  if (wasEverUp) return false;
+  // The proxy's own word on our credentials; its other troubles may pass.
+  if (error.code === 'ERR_WRAITH_PROXY_AUTH') return true;
+  if (error.code === 'ERR_WRAITH_AUTH_TIMEOUT') return false;
   return FINAL_PHASES.has(error.phase);
 }
 
@@ -109,6 +113,7 @@ class Tunnel extends EventEmitter {
   #id = 0;
   #options;
   #server;
+  #proxy; // as it may be shown
   #judge;
   #state = 'connecting';
   #identities;
@@ -132,6 +137,7 @@ class Tunnel extends EventEmitter {
       ? parseHostPort('server', options.server, DEFAULT_PORT)
       : null;
     if (this.#server?.port === 0) throw optionError('server', 'has no port 0');
+    if (options.proxy) this.#proxy = shownProxy(options.proxy);
     this.#judge = new HostKeyJudge(options, this.#server);
     this.#identities = new Identities(options);
     this.#reconnect = new Reconnect(options, () => this.#attempt());
@@ -197,6 +203,7 @@ class Tunnel extends EventEmitter {
     }
     const result = native.tunnelConnect(this.#id, {
       ...(outer ? { pipe: true } : this.#server),
+      proxy: this.#options.proxy,
       user: this.#options.user ?? os.userInfo().username,
       ...login,
       hostKeyTypes,
@@ -252,6 +259,9 @@ class Tunnel extends EventEmitter {
 
   #downError(status, phase, text) {
     const more = { phase: phase || undefined, text: text || undefined };
+    if (phase === 'proxy') {
+      more.text = text ? `${this.#proxy} (${text})` : this.#proxy;
+    }
     if (phase === 'dial' && this.#server) {
       more.syscall = 'connect';
       more.address = this.#server.host;
@@ -532,6 +542,9 @@ function createTunnel(options) {
   const read = readOptions(options, connectShape, reconnectShape);
   if (!read.server && !read.stream) {
     throw optionError('server', 'is needed (or stream)');
+  }
+  if (read.proxy && read.stream) {
+    throw optionError('proxy', 'cannot be combined with stream');
   }
   HostKeyJudge.require(read);
   return new Tunnel({ ...read, internal: options[kInternal] });

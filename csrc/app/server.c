@@ -164,6 +164,7 @@ static void server_free(wr_server *s) {
   wr__penalty_free(s);
   wr_timer_stop(&s->rejects.timer);
   wr_free(&s->ctx->mem, s->trusted);
+  wr_free_secret(&s->ctx->mem, s->proxy, sizeof(*s->proxy));
   wr_key_unref(s->opts.host_key);
   wr_buf_reset(&s->host_certificate);
   wr_free(&s->ctx->mem, s);
@@ -325,6 +326,19 @@ static int copy_certificate(wr_server *s) {
   return err;
 }
 
+static int copy_proxy(wr_server *s) {
+  if (s->opts.proxy == NULL) {
+    return 0;
+  }
+  s->proxy = wr_alloc(&s->ctx->mem, sizeof(*s->proxy));
+  if (s->proxy == NULL) {
+    return WR_ENOMEM;
+  }
+  *s->proxy = *s->opts.proxy;
+  s->opts.proxy = s->proxy;
+  return 0;
+}
+
 static int make_parts(wr_server *s) {
   wr_ctx *ctx = s->ctx;
   s->by_id = wr_map_new(&ctx->mem, wr_ctx_rand64(ctx), s->opts.max_sessions);
@@ -366,6 +380,7 @@ int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts, wr_server **out) {
   s->obj.shutdown = on_obj_shutdown;
   wr_ctx_add_object(ctx, &s->obj);
   int err = copy_certificate(s);
+  err = err != 0 ? err : copy_proxy(s);
   err = err != 0 ? err : make_parts(s);
   if (err != 0) {
     server_free(s);

@@ -58,6 +58,7 @@ typedef struct wr_server_opts {
   size_t n_trust_proxy;
   uint64_t penalty_ms;           /* for one failed login; 0: no penalties */
   uint64_t penalty_max_ms;       /* 0: 10 min */
+  const wr_upstream *proxy;      /* for targets; copied; NULL: none */
   const wr_cidr *penalty_exempt; /* copied */
   size_t n_penalty_exempt;
   uint64_t rekey_bytes;     /* tests */

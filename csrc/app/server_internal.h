@@ -59,6 +59,7 @@ struct wr_server {
   wr_list proxied;         /* connections whose PROXY header is awaited */
   wr_cidr *trusted;        /* opts.trust_proxy */
   wr_cidr *exempt;         /* opts.penalty_exempt */
+  wr_upstream *proxy;      /* opts.proxy; NULL: targets are dialled directly */
   wr_penalties *penalties; /* NULL: none are given */
   reject_log rejects;
   uint32_t last_id;  /* of a session; they count from 1 */

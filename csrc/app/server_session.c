@@ -229,6 +229,7 @@ static server_session *session_new(wr_server *s, const char *address,
   snprintf(ss->address, sizeof(ss->address), "%s", address);
   ss->targets.access = access_in_force;
   ss->targets.dial_timeout_ms = s->opts.dial_timeout_ms;
+  ss->targets.proxy = s->proxy;
   ss->targets.on_end = on_target_end;
   wr_list_init(&ss->targets.conns);
   wr_task_init(&ss->ended, on_ended);

@@ -47,6 +47,7 @@ void wr_tunnel_close(wr_tunnel *t, bool orderly);
 typedef struct wr_tunnel_connect_opts {
   const char *host; /* dialled by TCP; or */
   uint16_t port;
+  const wr_upstream *proxy; /* the way to host; copied; NULL: directly */
   wr_link *link; /* an open link, taken on success of the call */
   const char *user;
   const wr_identity *identities; /* copied */
@@ -74,7 +75,8 @@ bool wr_tunnel_is_up(const wr_tunnel *t);
 wr_ssh *wr_tunnel_session(wr_tunnel *t);
 /* What more there is to say about the last end: a fixed text, or "". */
 const char *wr_tunnel_end_text(const wr_tunnel *t);
-/* The address of the server as it was dialled; false if there is none. */
+/* The address of the server as it was dialled; false if there is none, or if a
+   proxy was. */
 bool wr_tunnel_peer(wr_tunnel *t, struct sockaddr_storage *ss);
 
 /* As wr_ssh_open() on the session that is up; else WR_ETUNNEL_DOWN. */

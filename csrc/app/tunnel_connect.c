@@ -46,6 +46,7 @@ static int try_copy(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   }
   y->keepalive_ms = opts->keepalive_ms;
   y->rekey_bytes = opts->rekey_bytes;
+  y->proxied = opts->proxy != NULL;
   t->has_instance = opts->instance != NULL;
   if (t->has_instance) {
     memcpy(t->instance, opts->instance, INSTANCE_LEN);
@@ -91,7 +92,8 @@ static void agent_reset(wr_tunnel *t) {
 static const char *phase_of(tunnel_state state, int status) {
   if (status == WR_EAUTH_REFUSED || status == WR_EHOST_KEY_UNKNOWN ||
       status == WR_EHOST_KEY_MISMATCH || status == WR_EHOST_KEY_REQUIRED ||
-      status == WR_ESSH_VERSION || status == WR_EKEX_FAILED) {
+      status == WR_ESSH_VERSION || status == WR_EKEX_FAILED ||
+      strcmp(wr_error_phase(status), "proxy") == 0) {
     return wr_error_phase(status);
   }
   switch (state) {
@@ -275,7 +277,7 @@ static int start_ssh(wr_tunnel *t, wr_link *link) {
       .rekey_bytes = y->rekey_bytes,
   };
   wr_link_query(link, &info);
-  t->has_peer = info.has_peer;
+  t->has_peer = info.has_peer && !y->proxied;
   t->peer = info.peer;
   int err = wr_ssh_start(t->ctx, link, &opts, &t->ssh);
   if (err == 0) {
@@ -285,9 +287,20 @@ static int start_ssh(wr_tunnel *t, wr_link *link) {
   return err;
 }
 
+/* Of a proxy that cannot be reached: what happened. */
+static const char *dial_text(const wr_dial *d) {
+  const char *code = wr_error_code(d->proxy_error);
+  if (d->proxy_error == 0) {
+    return "";
+  }
+  return strcmp(code, "SYSTEM") == 0 ? uv_strerror(d->proxy_error)
+                                     : wr_error_text(d->proxy_error);
+}
+
 static void on_dial(wr_dial *d, int status, wr_link *link) {
   wr_tunnel *t = wr_container_of(d, wr_tunnel, dial);
   if (status != 0) {
+    t->end_text = dial_text(d);
     down(t, status);
     return;
   }
@@ -303,7 +316,8 @@ static int start_dial(wr_tunnel *t, const wr_tunnel_connect_opts *opts,
   wr_dial_opts dial = {.host = opts->host,
                        .port = opts->port,
                        .owner = t,
-                       .timeout_ms = timeout_ms};
+                       .timeout_ms = timeout_ms,
+                       .proxy = opts->proxy};
   memset(&t->dial, 0, sizeof(t->dial));
   int err = wr_dial_start(t->ctx, &t->dial, &dial, on_dial);
   if (err == 0) {

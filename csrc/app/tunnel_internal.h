@@ -33,6 +33,7 @@ typedef struct tunnel_try {
   size_t n_identities;
   uint64_t keepalive_ms;
   uint64_t rekey_bytes;
+  bool proxied; /* what is dialled is a proxy */
 } tunnel_try;
 
 struct wr_tunnel {

@@ -34,6 +34,7 @@
   XX(destination, wrn_destination)                                             \
   XX(ruleCheck, wrn_rule_check)                                                \
   XX(networkCheck, wrn_network_check)                                          \
+  XX(proxyUrl, wrn_proxy_url)                                                  \
   XX(tunnelNew, wrn_tunnel_new)                                                \
   XX(tunnelConnect, wrn_tunnel_connect)                                        \
   XX(tunnelVerdict, wrn_tunnel_verdict)                                        \

@@ -141,6 +141,7 @@ static void read_options(wrn_call *c, napi_value o, wr_server_opts *opts) {
   opts->max_channels = wrn_u32(c, wrn_prop(c, o, "maxChannels"));
   opts->max_connections_per_ip =
       wrn_u32(c, wrn_prop(c, o, "maxConnectionsPerIp"));
+  opts->proxy = wrn_upstream_arg(c, wrn_prop(c, o, "proxy"));
   opts->rekey_bytes = wrn_uint(c, wrn_prop(c, o, "rekeyBytes"), UINT64_MAX);
   opts->dial_timeout_ms = wrn_u32(c, wrn_prop(c, o, "dialTimeout"));
 }

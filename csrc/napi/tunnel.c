@@ -215,6 +215,7 @@ static void read_connect(wrn_call *c, napi_value o,
                          wr_tunnel_connect_opts *opts) {
   opts->host = wrn_str(c, wrn_prop(c, o, "host"));
   opts->port = wrn_port(c, wrn_prop(c, o, "port"));
+  opts->proxy = wrn_upstream_arg(c, wrn_prop(c, o, "proxy"));
   opts->user = wrn_need_str(c, wrn_prop(c, o, "user"));
   opts->host_key_types = wrn_str(c, wrn_prop(c, o, "hostKeyTypes"));
   opts->keepalive_ms = wrn_u32(c, wrn_prop(c, o, "keepalive"));

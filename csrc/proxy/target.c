@@ -94,8 +94,12 @@ static void on_spliced(void *user, int status, uint64_t ab, uint64_t ba) {
 
 /* CONNECTING */
 
+/* Through a proxy only that one's address is known, which says nothing. */
 static void note_address(wr_target_conn *c, const wr_link *link) {
   wr_link_info info;
+  if (c->owner->proxy != NULL) {
+    return;
+  }
   wr_link_query(link, &info);
   if (info.has_peer) {
     (void)wr_ip_from_sockaddr((const struct sockaddr *)&info.peer, &c->ip);
@@ -143,6 +147,7 @@ static int start_dial(wr_target_conn *c) {
   wr_dial_opts opts = {.port = c->to.port,
                        .owner = c->owner,
                        .timeout_ms = c->owner->dial_timeout_ms,
+                       .proxy = c->owner->proxy,
                        .allow = allow_address,
                        .allow_data = c};
   if (c->to.is_unix) {

@@ -20,7 +20,10 @@ typedef struct wr_target_owner {
   wr_access (*access)(struct wr_target_owner *o);
   void (*on_end)(struct wr_target_owner *o, wr_target_conn *c);
   uint64_t dial_timeout_ms; /* 0: WR_DIAL_TIMEOUT_MS */
-  wr_list conns;            /* initialised by the owner with wr_list_init() */
+  /* Hosts are reached through it, and their names judged unresolved (access must
+     say the same: `proxied`). Sockets are not. NULL: directly. */
+  const wr_upstream *proxy;
+  wr_list conns; /* initialised by the owner with wr_list_init() */
   uint32_t n_conns;
 } wr_target_owner;
 

@@ -34,7 +34,7 @@ const flags = {
   'socks5-open': { type: 'flag' },
   forward: { type: 'text', many: true },
   'remote-forward': { type: 'text', many: true },
-  proxy: later,
+  proxy: { type: 'secret', env: 'WRAITH_PROXY' },
   'iroh-relay': later,
   'iroh-key': later,
   'tls-server-name': later,
@@ -93,7 +93,8 @@ async function readLogin({ identity, certificate, agent = false }) {
 }
 
 async function tunnelOptions(values) {
-  const { server, transport, user, hostKey, knownHosts, keepalive } = values;
+  const { server, transport, user, hostKey, knownHosts, keepalive, proxy } =
+    values;
   if (!server) throw usage('server', 'is needed: --server <host[:port]>');
   // They are read again when a key is judged; a mistake is told before that.
   if (hostKey) await readPins(hostKey);
@@ -102,6 +103,7 @@ async function tunnelOptions(values) {
     transport,
     user,
     hostKey,
+    proxy,
     keepalive,
     ...(await readLogin(values)),
     reconnect: !values.once,

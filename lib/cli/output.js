@@ -18,6 +18,7 @@ function exitCode(error) {
   if (error.syscall === 'listen') return EXIT.BIND;
   if (error.phase === 'hostkey') return EXIT.HOST_KEY;
   if (error.phase === 'auth') return EXIT.AUTH;
+  if (error.code === 'ERR_WRAITH_PROXY_AUTH') return EXIT.AUTH;
   if (error.phase === 'options') return EXIT.USAGE;
   return EXIT.FAILURE;
 }

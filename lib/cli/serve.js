@@ -35,7 +35,7 @@ const flags = {
   'stealth-secret': later,
   'ws-path': later,
   'trust-proxy': { type: 'text', many: true },
-  proxy: later,
+  proxy: { type: 'secret', env: 'WRAITH_PROXY' },
   'iroh-relay': later,
   'iroh-key': later,
   'publish-addresses': later,
