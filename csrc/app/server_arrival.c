@@ -16,7 +16,6 @@
 
 /* As nginx: a connection whose request is not complete by then is closed. */
 #define FIRST_BYTES_MS 60000u
-#define KNOCK_LABEL "EXPORTER-wraith-knock"
 /* More than a banner has before it is known as one. */
 #define EARLY_MAX 16
 
@@ -205,7 +204,7 @@ static void look_at_bytes(arrival *a) {
                                  .path = s->opts.ws_path,
                                  .secret = s->knock_secret,
                                  .cache = &s->knocks};
-  if (tls != NULL && wr_tls_export(tls, KNOCK_LABEL, a->exporter) == 0) {
+  if (tls != NULL && wr_tls_export(tls, WR_KNOCK_LABEL, a->exporter) == 0) {
     a->opts.exporter = (wr_slice){a->exporter, sizeof(a->exporter)};
   }
   wr_firstbytes_init(&a->first, &a->opts);

@@ -15,6 +15,11 @@ static void try_reset(wr_tunnel *t) {
   wr_free(mem, y->user);
   wr_free(mem, y->host_key_types);
   wr_free(mem, y->ciphers);
+  wr_tls_ctx_unref(y->tls);
+  wr_free(mem, y->tls_name);
+  wr_free(mem, y->ws_path);
+  wr_free(mem, y->ws_host);
+  wr_free_secret(mem, (void *)(uintptr_t)y->secret.data, y->secret.len);
   wr_identities_free(mem, y->identities, y->n_identities);
   memset(y, 0, sizeof(*y));
 }
@@ -33,6 +38,32 @@ static int copy_identities(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   return err;
 }
 
+static int copy_secret(wr_tunnel *t, wr_slice secret) {
+  uint8_t *copy;
+  if (secret.len == 0) {
+    return 0;
+  }
+  copy = wr_alloc(&t->ctx->mem, secret.len);
+  if (copy == NULL) {
+    return WR_ENOMEM;
+  }
+  memcpy(copy, secret.data, secret.len);
+  t->try_.secret = (wr_slice){copy, secret.len};
+  return 0;
+}
+
+static int copy_carrier(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
+  tunnel_try *y = &t->try_;
+  int err = copy_text(t, opts->tls_name, &y->tls_name);
+  err = err != 0 ? err : copy_text(t, opts->ws_path, &y->ws_path);
+  err = err != 0 ? err : copy_text(t, opts->ws_host, &y->ws_host);
+  err = err != 0 ? err : copy_secret(t, opts->secret);
+  if (err == 0 && opts->tls != NULL) {
+    y->tls = wr_tls_ctx_ref(opts->tls);
+  }
+  return err;
+}
+
 static int try_copy(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   tunnel_try *y = &t->try_;
   int err = copy_text(t, opts->user, &y->user);
@@ -40,6 +71,7 @@ static int try_copy(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   err = err != 0 ? err : copy_text(t, opts->ciphers, &y->ciphers);
   err = err != 0 ? err : copy_text(t, opts->agent, &t->agent);
   err = err != 0 ? err : copy_identities(t, opts);
+  err = err != 0 ? err : copy_carrier(t, opts);
   if (err != 0) {
     try_reset(t);
     return err;
@@ -98,8 +130,11 @@ static const char *phase_of(tunnel_state state, int status) {
   }
   switch (state) {
   case TUNNEL_DIALING:
+  case TUNNEL_UPGRADE:
   case TUNNEL_GIVEN_UP:
     return "dial";
+  case TUNNEL_TLS:
+    return "tls";
   case TUNNEL_KEX:
     return "kex";
   case TUNNEL_HOST_KEY:
@@ -137,11 +172,23 @@ void wr__connect_given_up(wr_tunnel *t) {
   down(t, 0);
 }
 
+static bool is_before_ssh(const wr_tunnel *t) {
+  return t->state == TUNNEL_DIALING || t->state == TUNNEL_TLS ||
+         t->state == TUNNEL_UPGRADE;
+}
+
+static void stop_carrier(wr_tunnel *t) {
+  if (t->state == TUNNEL_DIALING) {
+    wr_dial_cancel(&t->dial);
+  }
+  wr__carrier_cancel(t);
+}
+
 static void on_timeout(wr_timer *timer) {
   wr_tunnel *t = wr_container_of(timer, wr_tunnel, timeout);
   t->end_text = "";
-  if (t->state == TUNNEL_DIALING) {
-    wr_dial_cancel(&t->dial);
+  if (is_before_ssh(t)) {
+    stop_carrier(t);
     down(t, WR_ETIMEOUT);
     return;
   }
@@ -150,8 +197,8 @@ static void on_timeout(wr_timer *timer) {
 
 void wr__connect_end(wr_tunnel *t, bool orderly) {
   stop_signing(t);
-  if (t->state == TUNNEL_DIALING) {
-    wr_dial_cancel(&t->dial);
+  if (is_before_ssh(t)) {
+    stop_carrier(t);
     wr_timer_stop(&t->timeout); /* there is no session that it could end */
     t->state = TUNNEL_GIVEN_UP;
     wr__tunnel_gone(t);
@@ -304,11 +351,23 @@ static void on_dial(wr_dial *d, int status, wr_link *link) {
     down(t, status);
     return;
   }
+  wr__carrier_begin(t, link);
+}
+
+void wr__connect_failed(wr_tunnel *t, int status) {
+  down(t, status);
+}
+
+void wr__connect_carried(wr_tunnel *t, wr_link *link) {
   int err = start_ssh(t, link);
   if (err != 0) {
     wr_link_close(link, WR_CLOSE_RESET);
     down(t, err);
   }
+}
+
+int wr_tunnel_http_status(const wr_tunnel *t) {
+  return t->http_status;
 }
 
 static int start_dial(wr_tunnel *t, const wr_tunnel_connect_opts *opts,
@@ -336,6 +395,7 @@ int wr_tunnel_connect(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   uint64_t timeout_ms = opts->connect_timeout_ms != 0 ? opts->connect_timeout_ms
                                                       : CONNECT_TIMEOUT_MS;
   t->has_peer = false;
+  t->http_status = 0;
   t->end_text = "";
   int err = try_copy(t, opts);
   if (err == 0) {

@@ -9,6 +9,7 @@
      Authorization: Bearer base64url(nonce 16 | time 8 | mac 32)
 
    docs/reference/knock.md has the details and test vectors. */
+#define WR_KNOCK_LABEL "EXPORTER-wraith-knock" /* of the exporter value */
 #define WR_KNOCK_NONCE 16
 #define WR_KNOCK_TEXT 75      /* characters of the token, without padding */
 #define WR_KNOCK_SKEW_S 60    /* either way */
