@@ -35,6 +35,9 @@
   XX(ruleCheck, wrn_rule_check)                                                \
   XX(networkCheck, wrn_network_check)                                          \
   XX(proxyUrl, wrn_proxy_url)                                                  \
+  XX(tlsServer, wrn_tls_server)                                                \
+  XX(tlsClient, wrn_tls_client)                                                \
+  XX(tlsFree, wrn_tls_free)                                                    \
   XX(tunnelNew, wrn_tunnel_new)                                                \
   XX(tunnelConnect, wrn_tunnel_connect)                                        \
   XX(tunnelVerdict, wrn_tunnel_verdict)                                        \
@@ -56,6 +59,7 @@
   XX(serverAuthorize, wrn_server_authorize)                                    \
   XX(serverSetControl, wrn_server_set_control)                                 \
   XX(serverOpen, wrn_server_open)                                              \
+  XX(serverSetTls, wrn_server_set_tls)                                         \
   XX(serverReload, wrn_server_reload)                                          \
   XX(serverSessions, wrn_server_sessions)                                      \
   XX(serverStats, wrn_server_stats)                                            \

@@ -7,6 +7,7 @@
 #include "napi/keys.h"
 #include "napi/methods.h"
 #include "napi/stream.h"
+#include "napi/tls.h"
 
 #define IDENTITIES_MAX 64
 #define INSTANCE_LEN 16
@@ -224,6 +225,11 @@ static void read_connect(wrn_call *c, napi_value o,
   opts->ciphers = wrn_str(c, wrn_prop(c, o, "ciphers"));
   opts->rekey_bytes = wrn_uint(c, wrn_prop(c, o, "rekeyBytes"), UINT64_MAX);
   opts->agent = wrn_str(c, wrn_prop(c, o, "agent"));
+  opts->tls = wrn_tls_get(c, wrn_prop(c, o, "tls"));
+  opts->tls_name = wrn_str(c, wrn_prop(c, o, "tlsName"));
+  opts->ws_path = wrn_str(c, wrn_prop(c, o, "wsPath"));
+  opts->ws_host = wrn_str(c, wrn_prop(c, o, "wsHost"));
+  opts->secret = wrn_text(c, wrn_prop(c, o, "secret"));
 }
 
 static int64_t connect_pipe(wrn_call *c, wrn_tunnel *t,
