@@ -239,6 +239,30 @@ TEST(a_client_may_change_keys) {
   env_close(&d.e);
 }
 
+static size_t updates_after(int version, uint64_t bytes) {
+  raw_duo d;
+  raw_duo_open(&d);
+  wr_tls_ctx *t = serve_with(&d.e, host());
+  raw_duo_start(&d, t, version, NULL);
+  raw_duo_shake(&d);
+  MUST(d.server.p.link != NULL);
+  d.server.p.to_send = bytes;
+  peer_write(&d.server.p);
+  wr_ctx_run_tasks(&d.e.ctx);
+  EQ_UINT(d.client.got, bytes);
+  size_t n = d.client.updates;
+  raw_duo_stop(&d);
+  wr_tls_ctx_unref(t);
+  env_close(&d.e);
+  return n;
+}
+
+TEST(a_key_carries_so_many_bytes) {
+  EQ_UINT(updates_after(TLS1_3_VERSION, REKEY), 0);
+  CHECK(updates_after(TLS1_3_VERSION, 10 * REKEY) >= 8);
+  EQ_UINT(updates_after(TLS1_2_VERSION, 10 * REKEY), 0);
+}
+
 /* A client that asks for new keys for ever and reads nothing. */
 TEST(what_a_client_asks_for_has_a_bound) {
   raw_duo d;

@@ -1,6 +1,8 @@
 /* Who is let in by a TLS client, and what a server's certificate may be. */
 #include "tls_help.h"
 
+#include "net/tls_roots.h"
+
 static const cert_spec host_spec = {
     .names = "DNS:a.test,DNS:*.wild.test,IP:127.0.0.1,IP:::1"};
 
@@ -183,6 +185,24 @@ TEST(a_client_without_anything_to_check_with_is_none) {
   o.roots = (wr_slice){pem.data, pem.len};
   EQ_INT(new_client(&o, &why), 0);
   CHECK(why == NULL);
+}
+
+TEST(the_systems_authorities_are_where_it_keeps_them) {
+  const char *old = getenv("SSL_CERT_FILE");
+  char *kept = old != NULL ? strdup(old) : NULL;
+  setenv("SSL_CERT_FILE", "/some/where.pem", 1);
+  EQ_STR(wr_tls_system_roots(), "/some/where.pem");
+  setenv("SSL_CERT_FILE", "", 1);
+  const char *found = wr_tls_system_roots();
+  if (found != NULL) {
+    wr_tls_client_options o = {.roots_file = found};
+    EQ_INT(new_client(&o, NULL), 0);
+  }
+  unsetenv("SSL_CERT_FILE");
+  if (kept != NULL) {
+    setenv("SSL_CERT_FILE", kept, 1);
+  }
+  free(kept);
 }
 
 /* The first n bytes of a text followed by another. */

@@ -17,6 +17,7 @@ typedef struct raw {
   bool eof;
   int alert;      /* the last one received, 0: none */
   size_t got;     /* plaintext */
+  size_t updates; /* of keys, by the server */
   size_t tickets; /* sessions offered by the server */
   SSL_SESSION *session;
   int n_close;
@@ -91,6 +92,18 @@ HELP_UNUSED static void raw_on_info(const SSL *ssl, int where, int value) {
   }
 }
 
+HELP_UNUSED static void raw_on_message(int sent, int version, int type,
+                                       const void *data, size_t len, SSL *ssl,
+                                       void *arg) {
+  raw *r = arg;
+  WR_UNUSED(version);
+  WR_UNUSED(ssl);
+  if (sent == 0 && type == SSL3_RT_HANDSHAKE && len > 0 &&
+      *(const uint8_t *)data == SSL3_MT_KEY_UPDATE) {
+    r->updates++;
+  }
+}
+
 HELP_UNUSED static int raw_on_session(SSL *ssl, SSL_SESSION *session) {
   raw *r = SSL_get_app_data(ssl);
   r->tickets++;
@@ -119,6 +132,8 @@ HELP_UNUSED static void raw_open(raw *r, wr_link *link, int version,
   SSL_set_bio(r->ssl, r->in, r->out);
   SSL_set_app_data(r->ssl, r);
   SSL_set_info_callback(r->ssl, raw_on_info);
+  SSL_set_msg_callback(r->ssl, raw_on_message);
+  SSL_set_msg_callback_arg(r->ssl, r);
   SSL_set_connect_state(r->ssl);
   SSL_set_tlsext_host_name(r->ssl, "a.test");
   if (version != 0) {
@@ -141,6 +156,8 @@ HELP_UNUSED static void raw_free(raw *r) {
   SSL_CTX_free(r->ctx);
 }
 
+#define REKEY 100000
+
 /* A server's link and a raw client. */
 typedef struct raw_duo {
   env e;
@@ -157,7 +174,7 @@ HELP_UNUSED static void raw_duo_open(raw_duo *d) {
 
 HELP_UNUSED static void raw_duo_start(raw_duo *d, wr_tls_ctx *t, int version,
                                       const char *alpn) {
-  wr_tls_options o = {.detect_plain = true};
+  wr_tls_options o = {.detect_plain = true, .rekey_bytes = REKEY};
   wr_link *a;
   wr_link *b;
   memset(&d->server, 0, sizeof(d->server));
