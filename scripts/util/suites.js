@@ -103,6 +103,11 @@ async function c({ preset = 'debug', filter = [] } = {}) {
   return total;
 }
 
+// A C program that interop tests start: test/c/<name>.c, built if need be.
+async function tool(name) {
+  return path.join(await cmake('debug', [name]), 'tests', name);
+}
+
 function testFiles(folder, filter) {
   const dir = paths.at(folder);
   if (!fs.existsSync(dir)) return [];
@@ -252,4 +257,5 @@ module.exports = {
   fuzz,
   interopSanitized,
   testFiles,
+  tool,
 };

@@ -42,7 +42,9 @@ HELP_UNUSED static X509 *make_cert(EVP_PKEY *key, const cert_spec *spec) {
   static long serial = 1;
   X509 *cert = X509_new();
   X509_NAME *name = X509_NAME_new();
-  const char *cn = spec->authority ? "authority" : "host";
+  const char *cn = !spec->authority       ? "host"
+                   : spec->issuer == NULL ? "authority"
+                                          : "intermediate";
   MUST(cert != NULL && name != NULL);
   MUST(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
                                   (const unsigned char *)cn, -1, -1, 0) == 1);
