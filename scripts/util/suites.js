@@ -103,6 +103,11 @@ async function c({ preset = 'debug', filter = [] } = {}) {
   return total;
 }
 
+// A program of test/c that the interop tests start: test/c/<name>.c.
+async function tool(name) {
+  return path.join(await cmake('debug', [name]), 'tests', name);
+}
+
 function testFiles(folder, filter) {
   const dir = paths.at(folder);
   if (!fs.existsSync(dir)) return [];
@@ -251,5 +256,6 @@ module.exports = {
   sanitize,
   fuzz,
   interopSanitized,
+  tool,
   testFiles,
 };
