@@ -46,7 +46,6 @@ typedef struct wr_firstbytes {
   wr_knock_verdict knock; /* what it was found to be */
   /* private */
   const wr_firstbytes_opts *opts;
-  bool http; /* the first byte was one of HTTP */
 } wr_firstbytes;
 
 /* opts is borrowed. */
