@@ -321,11 +321,13 @@ static int status_of(const wr_upstream_talk *t) {
   return (t->in[9] - '0') * 100 + (t->in[10] - '0') * 10 + (t->in[11] - '0');
 }
 
-/* Why a target cannot be reached is not said by 502 and 503. */
+/* 401 is what tinyproxy says of a wrong password. Why a target cannot be reached
+   is not said by 502 and 503. */
 static int status_error(int status) {
   switch (status) {
   case 403:
     return WR_EPROXY_DENIED;
+  case 401:
   case 407:
     return WR_EPROXY_AUTH;
   case 502:

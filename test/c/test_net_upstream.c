@@ -279,11 +279,11 @@ TEST(http_connect) {
 TEST(http_failures_are_mapped) {
   static const struct {
     int status, err;
-  } cases[] = {{403, WR_EPROXY_DENIED}, {407, WR_EPROXY_AUTH},
-               {502, UV_EHOSTUNREACH},  {503, UV_EHOSTUNREACH},
-               {504, UV_ETIMEDOUT},     {400, WR_EPROXY_FAILED},
-               {302, WR_EPROXY_FAILED}, {500, WR_EPROXY_FAILED},
-               {101, WR_EPROXY_FAILED}, {0, WR_EPROXY_FAILED}};
+  } cases[] = {
+      {403, WR_EPROXY_DENIED}, {407, WR_EPROXY_AUTH},   {401, WR_EPROXY_AUTH},
+      {502, UV_EHOSTUNREACH},  {503, UV_EHOSTUNREACH},  {504, UV_ETIMEDOUT},
+      {400, WR_EPROXY_FAILED}, {302, WR_EPROXY_FAILED}, {500, WR_EPROXY_FAILED},
+      {101, WR_EPROXY_FAILED}, {0, WR_EPROXY_FAILED}};
   for (size_t i = 0; i < WR_COUNTOF(cases); i++) {
     uint8_t said[256];
     char head[64];
