@@ -72,6 +72,7 @@ class HeadParser {
   #invalid = false;
   #spaces = 0;
   #line = 0;
+  #hasLine = false;
   #version = { major: 0, minor: VERSION_09 };
   #literal = '';
 
@@ -86,6 +87,7 @@ class HeadParser {
     this.#text = '';
     this.#host = '';
     this.#line = 0;
+    this.#hasLine = false;
     this.request = new Request();
     /** What to answer with if the head is wrong. */
     this.status = 0;
@@ -112,7 +114,7 @@ class HeadParser {
   }
 
   #overflow() {
-    const inRequestLine = this.request.version === VERSION_09;
+    const inRequestLine = !this.#hasLine;
     if (inRequestLine && this.#state === this.#start) {
       this.#room.rewind();
       return;
@@ -298,13 +300,14 @@ class HeadParser {
     const { request } = this;
     const host = this.#host;
     this.#version = { major: 0, minor: VERSION_09 };
+    request.version = version;
     if (version === VERSION_09 && request.method !== 'GET') {
       return this.#fail(400);
     }
     if (!request.setTarget(this.#text)) return this.#refuse(400);
     if (host !== '' && !request.setHost(host)) return this.#refuse(400);
-    request.version = version;
     this.#line = 0;
+    this.#hasLine = true;
     if (version < VERSION_10) {
       this.done = true;
       return;

@@ -17,7 +17,7 @@ const NEXT = 'next';
 const LINGER = 'linger';
 /** close_notify and FIN. */
 const CLOSE = 'close';
-/** FIN alone: nginx sends no close_notify after a failure. */
+/** FIN alone: no close_notify after a failure, nor in answer to another. */
 const DROP = 'drop';
 
 // Errors after which nginx reads no further request.
@@ -81,7 +81,7 @@ class Http1 {
     this.#parser.next(input.pending.length > 0);
     const idle = first ? until - performance.now() : this.#limits.keepAlive;
     const got = await input.more(idle);
-    if (got !== 'data') return CLOSE;
+    if (got !== 'data') return got === 'timeout' ? CLOSE : DROP;
     if (!first) until = performance.now() + this.#limits.headerTimeout;
     for (;;) {
       input.use(this.#parser.feed(input.pending));
@@ -102,7 +102,8 @@ class Http1 {
     if (FINAL.has(reply.status) && !reply.reason) request.keepAlive = false;
     if (reply.upgrade) return this.#upgrade(reply, request);
     const sent = await this.#send(reply, request);
-    if (!sent || reply.abandon) return DROP;
+    if (!sent) return DROP;
+    if (reply.abandon) return CLOSE;
     return body.failed ? LINGER : this.#afterReply(request, reply, body);
   }
 
@@ -134,7 +135,6 @@ class Http1 {
       const got = await this.#input.more(
         Math.min(left, this.#limits.lingerTimeout),
       );
-      if (got === 'end') return CLOSE;
       if (got !== 'data') return DROP;
       body.discard();
       if (body.failed) return DROP;

@@ -5,6 +5,8 @@
 const { constants, createServer } = require('node:http2');
 const { once } = require('node:events');
 
+const { encodeHead } = require('./hpack.js');
+const { Http2Shape } = require('./http2-shape.js');
 const { isHeadOnly, leadingFields } = require('./reply.js');
 const { Request, VERSION_20 } = require('./request.js');
 
@@ -43,8 +45,10 @@ class Http2 {
 
   serve(stream, info) {
     // The session is made, and its event comes, before emit() returns.
-    this.#next = info;
-    this.#server.emit('connection', stream);
+    const shape = new Http2Shape(stream);
+    shape.on('error', () => {});
+    this.#next = { info, shape, requests: 0 };
+    this.#server.emit('connection', shape);
     this.#next = null;
   }
 
@@ -53,7 +57,7 @@ class Http2 {
   }
 
   #onSession(session) {
-    const state = { info: this.#next, requests: 0 };
+    const state = this.#next;
     const { keepAlive, headerTimeout } = this.#site.limits;
     this.#sessions.set(session, state);
     session.once('close', () => this.#sessions.delete(session));
@@ -84,14 +88,16 @@ class Http2 {
         ? await this.#site.respond(known, { ...state.info, body })
         : this.#site.page(status, known);
     if (!body.wanted) stream.resume();
-    await this.#send(stream, reply, known);
+    await this.#send(stream, reply, known, state.shape);
   }
 
-  async #send(stream, reply, request) {
+  async #send(stream, reply, request, shape) {
     try {
       const endStream = isHeadOnly(reply, request) || reply.body === null;
       if (stream.destroyed || stream.closed) return;
-      const head = this.#head(reply);
+      shape.setHead(stream.id, this.#block(reply));
+      stream.once('close', () => shape.forget(stream.id));
+      const head = { ':status': reply.status };
       stream.respond(head, { endStream, sendDate: false });
       if (!endStream) await writeBody(stream, reply.body);
     } catch {
@@ -101,15 +107,12 @@ class Http2 {
     }
   }
 
-  #head(reply) {
-    const head = { ':status': reply.status };
-    const all = [...leadingFields(reply, this.#site), ...reply.fields];
-    for (const [name, value] of all) {
-      const key = name.toLowerCase();
-      if (hopFields.has(key)) continue;
-      head[key] = key in head ? [head[key], value].flat() : value;
-    }
-    return head;
+  #block(reply) {
+    const fields = reply.fields.filter(
+      ([name]) => !hopFields.has(name.toLowerCase()),
+    );
+    const leading = leadingFields(reply, this.#site);
+    return encodeHead(reply.status, leading, fields);
   }
 }
 

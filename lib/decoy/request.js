@@ -34,7 +34,7 @@ class Request {
     this.path = '/';
     this.args = '';
     /** 1000 times the major number, plus the minor one; 9 for HTTP/0.9. */
-    this.version = VERSION_09;
+    this.version = VERSION_10;
     /** The name it is for; empty if it gave none. */
     this.host = '';
     /** First value of each field by its name in lower case. */
