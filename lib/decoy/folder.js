@@ -70,14 +70,14 @@ class Folder {
     const bytes = Buffer.from(urlPath, 'latin1');
     const file = Buffer.concat([Buffer.from(this.#root), bytes]);
     try {
-      const real = await fs.promises.realpath(file);
+      const [real, stats] = await Promise.all([
+        fs.promises.realpath(file),
+        fs.promises.stat(file),
+      ]);
       const within = path.relative(this.#root, real);
       const outside = within === '..' || within.startsWith(`..${path.sep}`);
       if (outside || path.isAbsolute(within)) return null;
       if (isHidden(within.split(path.sep))) return null;
-      const stats = await fs.promises.stat(real);
-      // realpath() takes a slash behind a file; the system does not.
-      if (urlPath.endsWith('/') && !stats.isDirectory()) return null;
       return { real, stats, name: urlPath };
     } catch {
       return null;
@@ -130,7 +130,8 @@ class Folder {
   }
 
   async #fileReply(handle, found, request) {
-    const stats = await handle.stat();
+    // It may be another one by now.
+    const stats = fs.fstatSync(handle.fd);
     if (!stats.isFile()) return this.#page(404, request);
     if (request.method === 'POST') return this.#page(405, request);
     const mtime = Math.floor(stats.mtimeMs / 1000);

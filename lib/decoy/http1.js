@@ -190,6 +190,7 @@ class Http1 {
   #isChunked(reply, request) {
     return (
       reply.length === -1 &&
+      reply.status !== 101 &&
       request.version >= VERSION_11 &&
       !isHeadOnly(reply, request)
     );
@@ -237,8 +238,8 @@ class Http1 {
     }
     const { pending } = this.#input;
     this.#input.use(pending.length);
-    await splice(this.#stream, pending, other, this.#limits.proxyTimeout);
-    return DROP;
+    const idle = this.#limits.proxyTimeout;
+    return (await splice(this.#stream, pending, other, idle)) ? CLOSE : DROP;
   }
 
   // ---- the end

@@ -17,11 +17,15 @@ const HEADERS = 1;
 const SETTINGS = 4;
 const GOAWAY = 7;
 const CONTINUATION = 9;
+const RST_STREAM = 3;
+const WINDOW_UPDATE = 8;
 const END_STREAM = 1;
 const ACK = 1;
 const END_HEADERS = 4;
 const PROTOCOL_ERROR = 1;
 const INTERNAL_ERROR = 2;
+
+const needStream = new Set([DATA, RST_STREAM, WINDOW_UPDATE]);
 
 function frame(type, flags, stream, payload) {
   const head = Buffer.alloc(HEAD);
@@ -44,6 +48,11 @@ class Frames {
     this.#skip = skip;
     this.#onFrame = onFrame;
     this.#onBytes = onBytes;
+  }
+
+  /** In the middle of one. */
+  get partial() {
+    return this.#skip > 0 || this.#held.length > 0;
   }
 
   feed(chunk) {
@@ -75,6 +84,7 @@ class Http2Shape extends Duplex {
   #heads = new Map();
   #in;
   #out;
+  #lastStream = 0;
   #unacknowledged = 0;
   #ended = false;
   #queue = [];
@@ -117,8 +127,14 @@ class Http2Shape extends Duplex {
 
   #incoming(bytes) {
     const type = bytes[3];
-    // nginx takes no notice of a GOAWAY.
+    // nginx takes no notice of a GOAWAY, nor of what belongs to no stream.
     if (type === GOAWAY) return;
+    const stream = bytes.readUInt32BE(5) & 0x7fffffff;
+    if (type === HEADERS) {
+      if (this.#lastStream === 0) this.emit('request');
+      this.#lastStream = Math.max(this.#lastStream, stream);
+    }
+    if (needStream.has(type) && stream > this.#lastStream) return;
     if (type === SETTINGS && (bytes[4] & ACK) === 0) this.#unacknowledged += 1;
     this.push(bytes);
   }
@@ -205,7 +221,8 @@ class Http2Shape extends Duplex {
   #goaway(payload) {
     const error = payload.readUInt32BE(4);
     const copy = Buffer.from(payload.subarray(0, 8));
-    if (error === INTERNAL_ERROR) copy.writeUInt32BE(PROTOCOL_ERROR, 4);
+    const cut = error === 0 && this.#in.partial;
+    if (error === INTERNAL_ERROR || cut) copy.writeUInt32BE(PROTOCOL_ERROR, 4);
     if (error !== 0) {
       for (; this.#unacknowledged > 0; this.#unacknowledged -= 1) {
         this.#queue.push(frame(SETTINGS, ACK, 0, Buffer.alloc(0)));

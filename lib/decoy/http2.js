@@ -64,7 +64,7 @@ class Http2 {
     session.on('error', () => {});
     session.setLocalWindowSize(CONNECTION_WINDOW);
     session.setTimeout(headerTimeout, () => session.close());
-    session.once('stream', () => session.setTimeout(keepAlive));
+    state.shape.once('request', () => session.setTimeout(keepAlive));
   }
 
   async #onStream(stream, raw) {

@@ -95,6 +95,7 @@ class Origin {
       servername: isIP(name) ? undefined : name,
       maxHeaderSize: 8192,
     });
+    if (!request.hasBody) outgoing.useChunkedEncodingByDefault = false;
     return new Promise((resolve, reject) => {
       outgoing.setTimeout(this.#limits.proxyTimeout, () => {
         outgoing.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' }));

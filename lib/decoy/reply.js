@@ -12,6 +12,7 @@ const { VERSION_11 } = require('./request.js');
 
 // gzip_min_length; the types are nginx's default too.
 const GZIP_MIN = 20;
+const GZIP_PORTION = 32768;
 const GZIP_TYPE = 'text/html';
 const GZIP_STATUSES = new Set([200, 403, 404]);
 
@@ -109,20 +110,27 @@ function gzip(body, length) {
     windowBits: Math.max(9, windowBits),
     memLevel: Math.max(1, memLevel),
   };
-  if (Buffer.isBuffer(body)) return oneChunk(body, options);
-  const source = Readable.from(body, { objectMode: false });
+  const parts = Buffer.isBuffer(body) ? [body] : body;
+  const source = Readable.from(parts, { objectMode: false });
   const out = zlib.createGzip(options);
   source.on('error', (error) => out.destroy(error));
   out.on('close', () => source.destroy());
-  return source.pipe(out);
+  return inPortions(source.pipe(out));
 }
 
-async function* oneChunk(body, options) {
-  yield await new Promise((resolve, reject) => {
-    zlib.gzip(body, options, (error, result) =>
-      error ? reject(error) : resolve(result),
-    );
-  });
+// nginx passes packed bytes on by the buffer, not as they come.
+async function* inPortions(source) {
+  let held = [];
+  let size = 0;
+  for await (const part of source) {
+    held.push(part);
+    size += part.length;
+    if (size < GZIP_PORTION) continue;
+    yield Buffer.concat(held);
+    held = [];
+    size = 0;
+  }
+  if (size > 0) yield Buffer.concat(held);
 }
 
 /**

@@ -1,38 +1,35 @@
 'use strict';
 
-// Two streams that become one another's ends, until both are done or nothing
-// has passed for too long.
+// A visitor and the origin after an upgrade: bytes go both ways until one of
+// them ends, or nothing has passed for too long. As with nginx there is no
+// half of it.
 
 /**
- * @param {import('node:stream').Duplex} a
- * @param {Buffer} early bytes that `a` gave already
- * @param {import('node:stream').Duplex} b
+ * @param {import('node:stream').Duplex} visitor
+ * @param {Buffer} early bytes that it sent already
+ * @param {import('node:stream').Duplex} origin
  * @param {number} idle milliseconds
+ * @returns {Promise<boolean>} whether the origin ended it in good order
  */
-function splice(a, early, b, idle) {
+function splice(visitor, early, origin, idle) {
   return new Promise((resolve) => {
-    let open = 2;
-    const stop = () => {
+    const finish = (orderly) => {
       clearTimeout(timer);
-      a.destroy();
-      b.destroy();
-      resolve();
+      origin.destroy();
+      resolve(orderly);
     };
-    const timer = setTimeout(stop, idle);
-    const touch = () => timer.refresh();
-    const closed = () => {
-      open -= 1;
-      if (open === 1) stop();
-    };
-    for (const stream of [a, b]) {
-      stream.on('error', stop);
-      stream.once('close', closed);
-      stream.removeAllListeners('readable');
-      stream.on('data', touch);
+    const timer = setTimeout(() => finish(false), idle);
+    for (const stream of [visitor, origin]) {
+      stream.on('error', () => finish(false));
+      stream.once('close', () => finish(false));
+      stream.on('data', () => timer.refresh());
     }
-    if (early.length > 0) b.write(early);
-    a.pipe(b);
-    b.pipe(a);
+    visitor.removeAllListeners('readable');
+    visitor.once('end', () => origin.write('', () => finish(false)));
+    origin.once('end', () => visitor.write('', () => finish(true)));
+    if (early.length > 0) origin.write(early);
+    visitor.pipe(origin, { end: false });
+    origin.pipe(visitor, { end: false });
   });
 }
 

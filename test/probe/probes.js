@@ -249,8 +249,64 @@ const connections = [
   one('keep-alive in capitals', `GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n`),
 ];
 
+// ---- other kinds of content
+const nothing = [
+  raw('nothing: GET', get('/')),
+  raw('nothing: HEAD', request('HEAD /a')),
+  raw('nothing: POST', post('Content-Length: 4\r\n', `abcd${get('/')}`)),
+  raw('nothing: OPTIONS', request('OPTIONS *')),
+  raw('nothing: DELETE', request('DELETE /a')),
+  raw('nothing: body too large', post('Content-Length: 1048577\r\n', '')),
+  raw('nothing: gzip', get('/', gzip)),
+  raw('nothing: above the root', get('/%2e%2e/a')),
+];
+
+const upgrade =
+  'Connection: Upgrade\r\nUpgrade: websocket\r\n' +
+  'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n';
+const origin = [
+  raw('origin: GET', get('/echo?a=b')),
+  raw('origin: fields', get('/echo', 'X-A: 1\r\nCookie: a=b\r\nX-A: 2\r\nTE: x\r\n')),
+  raw('origin: forwarded before', get('/echo', 'X-Forwarded-For: 192.0.2.1\r\n')),
+  raw('origin: HEAD', request('HEAD /echo')),
+  raw('origin: PUT', request('PUT /echo', 'Content-Length: 4\r\n') + 'abcd'),
+  raw('origin: empty POST', request('POST /echo', 'Content-Length: 0\r\n')),
+  raw('origin: POST without length', request('POST /echo')),
+  raw('origin: chunked body', request('POST /echo', chunked) + '4\r\nabcd\r\n0\r\n\r\n'),
+  raw('origin: bad chunk', request('POST /echo', chunked) + 'zz\r\n'),
+  raw('origin: body too large', post('Content-Length: 1048577\r\n', '')),
+  raw('origin: Expect', request('POST /echo', 'Expect: 100-continue\r\nContent-Length: 4\r\n') + 'abcd'),
+  raw('origin: TRACE', request('TRACE /echo')),
+  raw('origin: DELETE', request('DELETE /echo')),
+  raw('origin: dot segments', get('/x/%2e%2e/echo')),
+  raw('origin: absolute target', `GET http://o.test/echo HTTP/1.1\r\n${H}${END}`),
+  raw('origin: chunked answer', get('/chunked')),
+  raw('origin: chunked answer, HTTP/1.0', 'GET /chunked HTTP/1.0\r\n\r\n'),
+  raw('origin: answer without length', get('/close')),
+  raw('origin: redirect to itself', get('/redirect')),
+  raw('origin: redirect elsewhere', get('/elsewhere')),
+  raw('origin: 404 of its own', get('/missing')),
+  raw('origin: 204', get('/204')),
+  raw('origin: 304', get('/304')),
+  raw('origin: page, gzip', get('/chunked', 'Accept-Encoding: br\r\n')),
+  raw('origin: no answer', get('/drop')),
+  raw('origin: no HTTP', get('/garbage')),
+  raw('origin: keep-alive', `GET /echo HTTP/1.1\r\n${H}\r\n${get('/echo')}`),
+  {
+    name: 'origin: WebSocket',
+    steps: [
+      { send: `GET /ws HTTP/1.1\r\n${H}${upgrade}\r\n` },
+      { until: '\r\n\r\n' },
+      { send: 'ping' },
+      { until: 'ping' },
+      { end: true },
+    ],
+  },
+  raw('origin: WebSocket refused', `GET /echo HTTP/1.1\r\n${H}${upgrade}\r\n`),
+];
+
 module.exports = {
-  probes: [
+  folder: [
     ...beforeTls,
     ...lines,
     ...methodProbes,
@@ -262,6 +318,6 @@ module.exports = {
     ...connections,
     ...http2.probes,
   ],
-  get,
-  H,
+  nothing,
+  origin,
 };

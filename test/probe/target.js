@@ -107,30 +107,25 @@ async function startDecoy({ dir, site }) {
     keepAlive: times.keepAlive,
     lingerTimeout: times.linger,
   });
-  const secure = tls.createServer({
+  const secureContext = tls.createSecureContext({
     cert: fs.readFileSync(path.join(dir, 'cert.pem')),
     key: fs.readFileSync(path.join(dir, 'key.pem')),
     minVersion: 'TLSv1.2',
-    ALPNProtocols: ['h2', 'http/1.1'],
-    allowHalfOpen: true,
-    handshakeTimeout: times.header,
-  });
-  secure.on('secureConnection', (stream) => {
-    const { alpnProtocol: alpn, servername, remoteAddress } = stream;
-    decoy.handle(stream, { ...here(), alpn, servername, remoteAddress });
   });
   const sockets = new Set();
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
-    socket.once('close', () => sockets.delete(socket));
-    accept(socket, secure, (plain) => {
-      decoy.handle(plain, { ...here(), secure: false });
+    const timer = setTimeout(() => socket.destroy(), times.header);
+    socket.once('close', () => {
+      sockets.delete(socket);
+      clearTimeout(timer);
     });
-  });
-  const here = () => ({
-    localAddress: '127.0.0.1',
-    localPort: server.address().port,
+    accept(socket, secureContext, (stream, info) => {
+      clearTimeout(timer);
+      const localPort = server.address().port;
+      decoy.handle(stream, { localAddress: '127.0.0.1', localPort, ...info });
+    });
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -145,9 +140,7 @@ async function startDecoy({ dir, site }) {
 }
 
 // The first byte decides between TLS and plain text, as in nginx.
-function accept(socket, secure, onPlain) {
-  const timer = setTimeout(() => socket.destroy(), times.header);
-  socket.once('close', () => clearTimeout(timer));
+function accept(socket, secureContext, onStream) {
   socket.once('readable', () => {
     const first = socket.read();
     if (first === null) {
@@ -156,13 +149,27 @@ function accept(socket, secure, onPlain) {
     }
     socket.unshift(first);
     const isTls = first[0] === 0x16 || (first[0] & 0x80) !== 0;
-    if (isTls) {
-      secure.emit('connection', socket);
-      socket.once('end', () => socket.destroy());
-      return;
-    }
-    clearTimeout(timer);
-    onPlain(socket);
+    if (isTls) handshake(socket, secureContext, onStream);
+    else onStream(socket, { secure: false });
+  });
+}
+
+function handshake(socket, secureContext, onStream) {
+  const { remoteAddress } = socket;
+  const stream = new tls.TLSSocket(socket, {
+    isServer: true,
+    secureContext,
+    ALPNProtocols: ['h2', 'http/1.1'],
+    allowHalfOpen: true,
+  });
+  const giveUp = () => socket.destroy();
+  stream.on('error', giveUp);
+  stream.once('end', giveUp);
+  stream.on('close', giveUp);
+  stream.once('secure', () => {
+    stream.removeListener('end', giveUp);
+    const { alpnProtocol: alpn, servername } = stream;
+    onStream(stream, { alpn, servername, remoteAddress });
   });
 }
 
