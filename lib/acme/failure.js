@@ -35,8 +35,8 @@ function problemName(type) {
 function asFailure(error) {
   if (error?.code === 'ERR_WRAITH_ACME_FAILED') return error;
   const detail = error?.message;
-  if (error?.syscall) return acmeFailure('state', { detail, cause: error });
-  return acmeFailure('protocol', { detail, cause: error });
+  const isOwn = error?.syscall !== undefined || error?.phase === 'options';
+  return acmeFailure(isOwn ? 'state' : 'protocol', { detail, cause: error });
 }
 
 module.exports = { acmeFailure, asFailure, problemName };

@@ -8,6 +8,9 @@ const { domainToASCII } = require('node:url');
 
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
+/** What domainToASCII() would take for the end of the name, or decode. */
+const NOT_OF_NAMES = /[\s/\\?#@:%]/;
+
 const canonicalV6 = (text) => new URL(`http://[${text}]`).hostname.slice(1, -1);
 
 /**
@@ -20,6 +23,7 @@ function normalizeName(text) {
   const bare = /^\[.*\]$/.test(text) ? text.slice(1, -1) : text;
   if (net.isIPv4(bare)) return bare;
   if (net.isIPv6(bare)) return bare.includes('%') ? null : canonicalV6(bare);
+  if (NOT_OF_NAMES.test(text)) return null;
   const ascii = domainToASCII(text.replace(/\.$/, ''));
   const labels = ascii.split('.');
   // A last label of digits would be an address in another notation.

@@ -19,7 +19,7 @@ const RENEWAL_INFO_MS = 6 * HOUR_MS;
 function renewalTime({ from, until }, random) {
   const lifetime = until - from;
   const share = lifetime < SHORT_LIVED_MS ? 1 / 2 : 2 / 3;
-  return from + lifetime * (share - random / 20);
+  return Math.round(from + lifetime * (share - random / 20));
 }
 
 /**

@@ -37,7 +37,9 @@ function readBody(response) {
 }
 
 function decode(headers, text) {
-  if (!/json/.test(headers['content-type'] ?? '')) return text;
+  // An answer to HEAD has a type, but no contents.
+  const isJson = /json/.test(headers['content-type'] ?? '');
+  if (!isJson || text === '') return text;
   try {
     return JSON.parse(text);
   } catch (cause) {
