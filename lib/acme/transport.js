@@ -64,8 +64,8 @@ class Transport {
   }
 
   /** @returns {Promise<{ status: number, headers: object, data: any }>} */
-  async request(url, method, { data, headers } = {}) {
-    const { response, text } = await this.#exchange(url, method, data, headers);
+  async request(url, method, { data } = {}) {
+    const { response, text } = await this.#exchange(url, method, data);
     this.retryAfter = parseRetryAfter(
       response.headers['retry-after'],
       this.now(),
@@ -87,7 +87,7 @@ class Transport {
     });
   }
 
-  async #exchange(url, method, data, headers) {
+  async #exchange(url, method, data) {
     if (!String(url).startsWith('https://')) {
       throw acmeFailure('protocol', { detail: 'an address without https' });
     }
@@ -98,8 +98,10 @@ class Transport {
       signal: this.signal,
       headers: {
         'User-Agent': 'wraith',
-        ...headers,
-        ...(body && { 'Content-Length': Buffer.byteLength(body) }),
+        ...(body && {
+          'Content-Type': 'application/jose+json',
+          'Content-Length': Buffer.byteLength(body),
+        }),
       },
     });
     const late = setTimeout(

@@ -2,9 +2,12 @@
 // Certificates from pebble, which checks each challenge for real.
 const { X509Certificate } = require('node:crypto');
 const { once } = require('node:events');
+const fs = require('node:fs');
 const https = require('node:https');
 const tls = require('node:tls');
+const { Client } = require('acme-client');
 const { selfSigned } = require('../../lib/acme.js');
+const { Transport } = require('../../lib/acme/transport.js');
 const peers = require('../../scripts/peers.js');
 const { startAcme } = require('../lib/acme.js');
 const { Clock } = require('../lib/clock.js');
@@ -85,6 +88,20 @@ class Pebble {
     return text;
   }
 
+  // Lets the end of the certificate come near until there is the next. What
+  // pebble issues is new by the real clock, so back to that at once.
+  async renew(listener, cert) {
+    const { clock } = this;
+    const real = clock.now();
+    const nap = await clock.asleep();
+    clock.time = Date.parse(new X509Certificate(cert).validTo) - DAY_MS;
+    const renewed = listener.issued(2);
+    const back = renewed.then(() => (clock.time = real));
+    nap.wake();
+    await back;
+    return renewed;
+  }
+
   acme(options) {
     const { t, lab } = this;
     const clock = (this.clock ??= new Clock({ now: Date.now(), pace: 'real' }));
@@ -132,24 +149,13 @@ withPebble('tls-alpn-01, renewal, restart', async (t, pebble) => {
   ]);
   t.equal(before.listener.up.size, 0);
 
-  // Pebble's clock is the real one: what it issues is new by that.
-  const { clock } = pebble;
-  const real = clock.now();
-  const leaf = new X509Certificate(cert);
-  const nap = await clock.asleep();
-  clock.time = Date.parse(leaf.validTo) - DAY_MS;
-  const renewed = before.listener.issued(2).then((one) => {
-    clock.time = real;
-    return one;
-  });
-  nap.wake();
-  const second = await renewed;
+  const second = await pebble.renew(before.listener, cert);
   t.not(second.cert, cert);
   t.equal(second.key, before.listener.certificates[0].key);
-  await before.acme.stop();
+  await before.stop();
 
   const after = await pebble.acme({ domains });
-  await clock.asleep();
+  await pebble.clock.asleep();
   t.equal(after.listener.certificates[0].cert, second.cert);
   t.strictSame(after.records, []);
   t.strictSame(after.listener.seen, []);
@@ -172,7 +178,7 @@ withPebble('most nonces are rejected', async (t, pebble) => {
   await pebble.start({ env: { PEBBLE_WFE_NONCEREJECT: '50' } });
   const { listener } = await pebble.acme();
   await listener.issued();
-  t.match(pebble.program.text(), /rejected random nonce|badNonce|nonce/i);
+  t.match(pebble.program.text(), /reject 50% of good nonces/);
 });
 
 withPebble('external account binding', async (t, pebble) => {
@@ -185,37 +191,54 @@ withPebble('external account binding', async (t, pebble) => {
   const without = await pebble.acme();
   await pebble.clock.asleep();
   t.match(without.named('acme failed')[0].fields.reason, /^external/);
-  await without.acme.stop();
+  await without.stop();
   const wrong = await pebble.acme({ eab: { kid: 'kid-1', hmacKey: 'AAAA' } });
   await pebble.clock.asleep();
   t.equal(wrong.named('acme failed').length, 1);
-  await wrong.acme.stop();
+  await wrong.stop();
   const right = await pebble.acme({ eab: { kid: 'kid-1', hmacKey } });
   await right.listener.issued();
 });
 
 withPebble('down, then back with no memory of us', async (t, pebble) => {
-  const { clock } = pebble;
-  t.equal(clock, undefined);
   const { listener, named } = await pebble.acme();
-  await pebble.clock.asleep();
+  const { clock } = pebble;
+  await clock.asleep();
   t.match(named('acme failed'), [{ fields: { reason: 'unreachable' } }]);
   const first = await pebble.start();
-  await pebble.clock.pass(150_000);
+  await clock.pass(150_000);
   const { cert } = await listener.issued();
   await first.stop();
 
   // It forgets all accounts when it ends.
   await pebble.start();
-  const nap = await pebble.clock.asleep();
-  const real = pebble.clock.now();
-  pebble.clock.time = Date.parse(new X509Certificate(cert).validTo) - DAY_MS;
-  const renewed = listener.issued(2).then(() => (pebble.clock.time = real));
-  nap.wake();
-  await renewed;
+  await pebble.renew(listener, cert);
   t.match(named('acme account'), [
     { level: 'WARN', fields: { reason: 'accountDoesNotExist' } },
   ]);
+});
+
+withPebble('an account that was deactivated', async (t, pebble) => {
+  await pebble.start();
+  const { listener, named } = await pebble.acme();
+  const { cert } = await listener.issued();
+  const [folder] = fs
+    .readdirSync(pebble.lab.file('acme'))
+    .filter((name) => !name.endsWith('.pem'));
+  const file = pebble.lab.file(`acme/${folder}/account.json`);
+  const { key, url } = JSON.parse(fs.readFileSync(file));
+  const client = new Client({
+    directoryUrl: pebble.directory.url,
+    accountKey: key,
+    accountUrl: url,
+  });
+  const transport = new Transport({ ca: pebble.tls.cert, now: Date.now });
+  client.http.request = (...args) => transport.request(...args);
+  await client.updateAccount({ status: 'deactivated' });
+  transport.close();
+  await pebble.renew(listener, cert);
+  t.match(named('acme account'), [{ level: 'WARN' }]);
+  t.not(JSON.parse(fs.readFileSync(file)).url, url);
 });
 
 withPebble('a challenge that cannot be met', async (t, pebble) => {

@@ -104,7 +104,10 @@ class AcmeDirectory {
       const fault = this.fault?.(path);
       if (fault) throw fault;
       const body = Buffer.concat(chunks).toString();
-      const answer = await this.#route(request.method, path, body);
+      const { method, headers } = request;
+      const isSigned = headers['content-type'] === 'application/jose+json';
+      if ((method === 'POST') !== isSigned) throw new Problem(415, 'malformed');
+      const answer = await this.#route(method, path, body);
       this.#reply(response, answer);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;

@@ -40,7 +40,7 @@ async function startAcme(t, { directory, clock, tlsPort, ...options }) {
   t.teardown(stop);
   await acme.start();
   const named = (message) => records.filter((one) => one.message === message);
-  return { acme, listener, records, named };
+  return { acme, listener, records, named, stop };
 }
 
 // A directory and a clock, and what starts objects that use them.

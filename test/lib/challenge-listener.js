@@ -34,6 +34,7 @@ class ChallengeListener {
   }
 
   async close() {
+    if (!this.server.listening) return;
     this.server.close();
     await once(this.server, 'close');
   }
