@@ -41,6 +41,7 @@ const peers = {
   microsocks: { package: 'microsocks' },
   tinyproxy: { package: 'tinyproxy-bin' },
   squid: { package: 'squid' },
+  pebble: { package: 'pebble' },
   chromium: { package: 'chromium' },
   'ssh-audit': { package: 'ssh-audit' },
   'systemd-analyze': { package: 'systemd' },
