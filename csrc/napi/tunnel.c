@@ -71,6 +71,7 @@ static void on_down(wr_tunnel *tunnel, int status, const char *phase,
   wrn_json_bool(&json, "wasUp", was_up);
   wrn_json_bool(&json, "orderly", orderly);
   wrn_json_str(&json, "text", wr_tunnel_end_text(tunnel));
+  wrn_json_num(&json, "http", wr_tunnel_http_status(tunnel));
   wrn_post_json(t->o.env, WRN_EV_DOWN, t->o.id, &json);
 }
 

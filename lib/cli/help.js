@@ -32,9 +32,20 @@ const serve = `wraith serve [flags]
   --authorized-keys <file>   default: $XDG_CONFIG_HOME/wraith/authorized_keys
   --cert-authority <file>    keys that may sign user certificates; repeatable
   --revoked-keys <file>      public keys, or a KRL of ssh-keygen; repeatable
-  --listen <addr:port>       repeatable; default [::]:2222; port 0 is chosen
-                             once and printed; "systemd": the sockets that a
-                             service manager hands down
+  --transport tcp|tls        repeatable; default tcp
+  --listen <[transport=]addr:port>  repeatable; default [::]:2222, for tls
+                             [::]:443; port 0 is chosen once and printed;
+                             "systemd": the sockets that a service manager
+                             hands down
+  --tls-cert <file>          PEM: the certificate, then intermediate ones
+  --tls-key <file>           PEM, not encrypted
+  --stealth                  on tls: who brings no tunnel sees a web site
+  --decoy <folder | http(s)://host[:port]>  that site: a folder, or a web server
+                             behind; default: 404 for everything
+  --stealth-secret <text | @file>  a tunnel opens only for who proves it. Env
+                             WRAITH_STEALTH_SECRET
+  --ws-path <path>           where WebSockets are taken (--transport wss);
+                             default /ws with a secret, else none
   --trust-proxy <cidr>       connections from there may begin with a PROXY
                              header (v1 or v2) that names the client;
                              repeatable
@@ -63,8 +74,9 @@ const serve = `wraith serve [flags]
   --metrics <[addr:]port>    numbers for Prometheus, http://…/metrics; default
                              address 127.0.0.1
 
-SIGHUP reads keys, authorities and revocations anew, and whoever may no longer
-be there goes; if a file is broken, the log says why and all the old ones stay.
+SIGHUP reads keys, authorities, revocations and TLS files anew, and whoever may
+no longer be there goes; if a file is broken, the log says why and all the old
+ones stay.
 SIGTERM and SIGINT stop accepting, give channels 2 seconds and end; a second one
 ends at once.
 
@@ -72,7 +84,20 @@ ${common}`;
 
 const connect = `wraith connect --server <host[:port]> [flags]
 
-  --server <host[:port]>     default port 2222. Env WRAITH_SERVER
+  --server <host[:port]>     default port 2222, with tls and wss 443, with ws 80.
+                             Env WRAITH_SERVER
+  --transport tcp|tls|wss|ws  default tcp. wss: WebSocket frames within TLS, for
+                             proxies and CDNs; ws: without TLS
+  --tls-server-name <name>   the name in the server's certificate, and the one
+                             asked for; default: that of --server
+  --tls-ca <file>            PEM: the authorities to trust; default: the
+                             system's
+  --tls-pin <sha256//…>      the server's TLS key, as curl's --pinnedpubkey;
+                             authority and name do not count then; repeatable
+  --insecure                 any TLS certificate will do; the host key is checked
+                             all the same
+  --stealth-secret <text | @file>  as the server's. Env WRAITH_STEALTH_SECRET
+  --ws-path <path>           as the server's; default /ws
   --identity <file>          private key (Ed25519). Env WRAITH_IDENTITY. Default
                              ~/.ssh/id_ed25519. If it is encrypted: asked on the
                              terminal, or WRAITH_PASSPHRASE. A certificate in

@@ -1,0 +1,76 @@
+'use strict';
+
+// The TLS side of a server: what it shows as its certificate, and the web site
+// that visitors of a stealth listener see.
+
+const { randomBytes } = require('node:crypto');
+
+const { native } = require('./binding.js');
+const { createDecoy } = require('./decoy.js');
+const { optionError } = require('./errors.js');
+const { WraithStream } = require('./stream.js');
+const { loadServerTls } = require('./tls.js');
+
+const TICKET_KEYS = 80;
+
+class Site {
+  #decoy;
+  #isTls;
+  #port;
+  // Kept across reloads, so that tickets are good after one.
+  #ticketKeys = randomBytes(TICKET_KEYS);
+
+  constructor({ stealth, decoy }, listen) {
+    this.#isTls = listen.some(({ transport }) => transport === 'tls');
+    this.#decoy = stealth ? createDecoy({ decoy }) : null;
+  }
+
+  /** The port that the site tells its visitors. */
+  set port(port) {
+    this.#port = port;
+  }
+
+  /**
+   * A context of what is given, or undefined. Whoever gets its id frees it.
+   *
+   * @returns {Promise<number | undefined>}
+   */
+  async load({ tlsCert, tlsKey }) {
+    if (tlsCert === undefined && tlsKey === undefined) return undefined;
+    if (!this.#isTls) throw optionError('tlsCert', 'needs transport tls');
+    if (tlsCert === undefined)
+      throw optionError('tlsCert', 'is needed as well');
+    if (tlsKey === undefined) throw optionError('tlsKey', 'is needed as well');
+    return loadServerTls(
+      { tlsCert, tlsKey },
+      { isWeb: this.#decoy !== null, ticketKeys: this.#ticketKeys },
+    );
+  }
+
+  visit({ stream, head, alpn, servername, remoteAddress, plain }) {
+    const visitor = new WraithStream(stream, {}, { ref: false });
+    if (head) visitor.unshift(Buffer.from(head, 'base64'));
+    this.#decoy.handle(visitor, {
+      alpn: alpn || false,
+      servername: servername || false,
+      remoteAddress,
+      localPort: this.#port,
+      secure: !plain,
+    });
+  }
+
+  close() {
+    this.#decoy?.close();
+  }
+}
+
+/** Frees the context with this id once `use` is over; undefined: none. */
+async function lend(tls, use) {
+  try {
+    return await use(tls);
+  } finally {
+    if (tls !== undefined) native.tlsFree(tls);
+  }
+}
+
+module.exports = { Site, lend };
