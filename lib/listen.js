@@ -45,11 +45,12 @@ function parseListen(text, transports) {
 
 /**
  * Each with the kind of listener it is. A transport that no address is given
- * for gets its default one.
+ * for gets its default one; an empty list is none at all.
  */
-function readListen({ listen = [], transport, stealth = false }) {
-  const wanted = transport ?? (listen.length > 0 ? [] : ['tcp']);
-  const list = listen.map((text) => parseListen(text, wanted));
+function readListen({ listen, transport, stealth = false }) {
+  if (listen?.length === 0) return [];
+  const wanted = transport ?? (listen ? [] : ['tcp']);
+  const list = (listen ?? []).map((text) => parseListen(text, wanted));
   for (const one of wanted) {
     if (list.some((address) => address.transport === one)) continue;
     list.push(parseListen(`${one}=[::]`, wanted));
