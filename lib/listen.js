@@ -10,6 +10,7 @@ const { SYSTEMD } = require('./inherited.js');
 const { parseHostPort } = require('./options.js');
 
 const PORTS = { tcp: 2222, tls: 443 };
+const NEED_TLS = ['tlsCert', 'tlsKey', 'acmeDomain', 'stealth'];
 const COMING = ['iroh', 'h3'];
 
 /** As the core numbers them. */
@@ -61,17 +62,24 @@ function readListen({ listen, transport, stealth = false }) {
 
 /** What TLS needs, and what is of no use without it. */
 function checkSite(options, listen) {
-  const { tlsCert, tlsKey, stealth = false } = options;
+  const { tlsCert, tlsKey, acmeDomain, stealth = false } = options;
   const hasTls = listen.some(({ transport }) => transport === 'tls');
   const unfit = (names, needs) => {
     const name = names.find((one) => options[one] ?? false);
     if (name) throw optionError(name, `needs ${needs}`);
   };
-  if (!hasTls) unfit(['tlsCert', 'tlsKey', 'stealth'], 'transport tls');
+  if (!hasTls) unfit(NEED_TLS, 'transport tls');
   if (!stealth) unfit(['decoy', 'stealthSecret', 'wsPath'], 'stealth');
   if (!hasTls) return;
+  if (acmeDomain !== undefined) {
+    if (tlsCert === undefined && tlsKey === undefined) return;
+    throw optionError('acmeDomain', 'cannot be combined with tlsCert, tlsKey');
+  }
   if (tlsCert === undefined) {
-    throw optionError('tlsCert', 'is needed for transport tls, with tlsKey');
+    throw optionError(
+      'tlsCert',
+      'is needed for transport tls, with tlsKey; or acmeDomain',
+    );
   }
   if (tlsKey === undefined) {
     throw optionError('tlsKey', 'is needed for transport tls, with tlsCert');

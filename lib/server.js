@@ -3,6 +3,7 @@
 const { EventEmitter } = require('node:events');
 const { Duplex } = require('node:stream');
 
+const { acmeShape, parseAcmeOptions } = require('./acme/options.js');
 const { EVENT, Ref, native, register, unregister } = require('./binding.js');
 const { joinCarrier } = require('./carrier.js');
 const { loadHostCertificate, readCertificate } = require('./certificate.js');
@@ -19,6 +20,7 @@ const { loadKey, loadOrCreateHostKey } = require('./keys.js');
 const { parseMetricsAddress, serveMetrics } = require('./metrics.js');
 const { check, kInternal, readOptions, serveShape } = require('./options.js');
 const { shownProxy } = require('./proxy.js');
+const { makeRecord } = require('./record.js');
 const { Site, lend } = require('./site.js');
 const { WraithStream } = require('./stream.js');
 const { loadTrust, readTrust, trustError, trustList } = require('./trust.js');
@@ -83,6 +85,7 @@ class WraithServer extends EventEmitter {
   #id;
   #authorize;
   #log;
+  #level; // of LEVELS
   #metrics;
   #ref = new Ref();
   #closed;
@@ -92,13 +95,14 @@ class WraithServer extends EventEmitter {
   #site;
   #trust; // the texts in force, for reloads that bring only some of them
 
-  constructor(id, { authorize, log }, { hostKey, trust, site }) {
+  constructor(id, { authorize, log, logLevel }, { hostKey, trust, site }) {
     super();
     this.#id = id;
     this.#trust = trust;
     this.#site = site;
     this.#authorize = authorize;
     this.#log = log;
+    this.#level = LEVELS[logLevel ?? 'info'];
     this.addresses = [];
     this.hostKeyFingerprint = hostKey.fingerprint;
     this.hostKey = hostKey.publicKey;
@@ -152,6 +156,22 @@ class WraithServer extends EventEmitter {
   #listening({ transport }, { host, port }) {
     if (transport === 'tls') this.#site.port ??= port;
     this.addresses.push({ transport, host, port });
+  }
+
+  async _startAcme(options) {
+    await this.#site.startAcme(options, {
+      use: (tls) => {
+        if (this.#id !== 0) native.serverSetTls(this.#id, tls);
+      },
+      log: (level, message, fields) => this.#say(level, message, fields),
+    });
+  }
+
+  /** A record of this side's, beside those of the core. */
+  #say(level, message, fields) {
+    if (!this.#log || LEVELS[level.toLowerCase()] > this.#level) return;
+    const { record, line } = makeRecord(level, message, fields);
+    this.#log(record, line);
   }
 
   async _serveMetrics(address) {
@@ -335,9 +355,8 @@ class WraithServer extends EventEmitter {
     this.#id = 0;
     this.#ref.close();
     this.#metrics?.close();
-    this.#site.close();
     this.emit('close');
-    this.#resolveClosed();
+    this.#site.close().then(this.#resolveClosed);
   }
 }
 
@@ -405,7 +424,8 @@ function newServer(o, { key, texts, site, ...rest }) {
 
 /** Listens and serves; rejects with a coded error if it cannot. */
 async function serve(options) {
-  const o = readOptions(options, serveShape);
+  const o = readOptions(options, serveShape, acmeShape);
+  const acme = parseAcmeOptions(options ?? {});
   o.internal = options?.[kInternal];
   if (o.signal?.aborted) throw abortError(o.signal);
   const listen = readListen(o);
@@ -423,6 +443,7 @@ async function serve(options) {
   });
   try {
     if (metrics) await server._serveMetrics(metrics);
+    if (acme) await server._startAcme(acme);
     if (o.signal?.aborted) throw abortError(o.signal);
     for (const address of listen) server._listen(address);
   } catch (error) {

@@ -5,11 +5,12 @@
 
 const { randomBytes } = require('node:crypto');
 
+const { createAcme } = require('./acme.js');
 const { native } = require('./binding.js');
 const { createDecoy } = require('./decoy.js');
 const { optionError } = require('./errors.js');
 const { WraithStream } = require('./stream.js');
-const { loadServerTls } = require('./tls.js');
+const { loadServerTls, makeServerTls } = require('./tls.js');
 
 const TICKET_KEYS = 80;
 
@@ -17,6 +18,8 @@ class Site {
   #decoy;
   #isTls;
   #port;
+  #acme = null;
+  #challenges = new Map(); // name → id of the context that answers it
   // Kept across reloads, so that tickets are good after one.
   #ticketKeys = randomBytes(TICKET_KEYS);
 
@@ -37,14 +40,46 @@ class Site {
    */
   async load({ tlsCert, tlsKey }) {
     if (tlsCert === undefined && tlsKey === undefined) return undefined;
+    if (this.#acme) {
+      throw optionError('tlsCert', 'cannot be combined with acmeDomain');
+    }
     if (!this.#isTls) throw optionError('tlsCert', 'needs transport tls');
     if (tlsCert === undefined)
       throw optionError('tlsCert', 'is needed as well');
     if (tlsKey === undefined) throw optionError('tlsKey', 'is needed as well');
-    return loadServerTls(
-      { tlsCert, tlsKey },
-      { isWeb: this.#decoy !== null, ticketKeys: this.#ticketKeys },
-    );
+    return loadServerTls({ tlsCert, tlsKey }, this.#how());
+  }
+
+  #how() {
+    return { isWeb: this.#decoy !== null, ticketKeys: this.#ticketKeys };
+  }
+
+  /**
+   * Certificates by ACME from here on. `use` is lent a context for each, for the
+   * first one before this resolves.
+   */
+  async startAcme(options, { use, log }) {
+    this.#acme = createAcme({
+      ...options,
+      log,
+      onCertificate: ({ cert, key }) => lend(this.#make(cert, key), use),
+      onChallenge: (name, proof) => this.#onChallenge(name, proof),
+    });
+    await this.#acme.start();
+  }
+
+  #make(cert, key) {
+    return makeServerTls({ text: cert }, { text: key }, this.#how());
+  }
+
+  #onChallenge(name, proof) {
+    const old = this.#challenges.get(name);
+    if (old !== undefined) native.tlsFree(old);
+    this.#challenges.delete(name);
+    if (!proof) return;
+    const tls = this.#make(proof.cert, proof.key);
+    this.#challenges.set(name, tls);
+    native.tlsChallenge(tls, name);
   }
 
   visit({ stream, head, alpn, servername, remoteAddress, plain }) {
@@ -59,8 +94,9 @@ class Site {
     });
   }
 
-  close() {
+  async close() {
     this.#decoy?.close();
+    await this.#acme?.stop();
   }
 }
 

@@ -76,4 +76,4 @@ async function loadClientTls({ tlsCa, tlsPin, insecure }) {
   return checked(made, () => ({ option: 'tlsCa', file: roots?.file }));
 }
 
-module.exports = { loadClientTls, loadServerTls, parsePins };
+module.exports = { loadClientTls, loadServerTls, makeServerTls, parsePins };

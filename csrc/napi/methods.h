@@ -37,6 +37,7 @@
   XX(proxyUrl, wrn_proxy_url)                                                  \
   XX(tlsServer, wrn_tls_server)                                                \
   XX(tlsClient, wrn_tls_client)                                                \
+  XX(tlsChallenge, wrn_tls_challenge)                                          \
   XX(tlsFree, wrn_tls_free)                                                    \
   XX(tunnelNew, wrn_tunnel_new)                                                \
   XX(tunnelConnect, wrn_tunnel_connect)                                        \

@@ -1,5 +1,7 @@
 #include "napi/tls.h"
 
+#include <string.h>
+
 #include "napi/methods.h"
 
 #define ALPN_MAX 8
@@ -8,10 +10,15 @@
 typedef struct wrn_tls {
   wrn_object o;
   wr_tls_ctx *tls;
+  wr_list node; /* among the environment's challenges */
+  char *name;   /* whose challenge it answers; NULL: none's */
 } wrn_tls;
 
 static void free_tls(wrn_object *o) {
-  wr_tls_ctx_unref(((wrn_tls *)o)->tls);
+  wrn_tls *t = (wrn_tls *)o;
+  wr_list_remove(&t->node);
+  wr_free(&o->env->ctx.mem, t->name);
+  wr_tls_ctx_unref(t->tls);
   wrn_object_free(o);
 }
 
@@ -35,6 +42,7 @@ static int64_t give(wrn_call *c, int err, wr_tls_ctx *tls, const char *why) {
     t = wrn_object_new(c->env, &tls_class);
     if (t != NULL) {
       t->tls = tls;
+      wr_list_init(&t->node);
       return t->o.id;
     }
     wr_tls_ctx_unref(tls);
@@ -45,6 +53,33 @@ static int64_t give(wrn_call *c, int err, wr_tls_ctx *tls, const char *why) {
   if (why != NULL) {
     wrn_put_str(c, c->result, "why", why);
   }
+  return 0;
+}
+
+static wr_tls_ctx *find_challenge(void *user, const char *name) {
+  wrn_env *env = user;
+  wr_list_each(it, &env->challenges) {
+    const wrn_tls *t = wr_container_of(it, wrn_tls, node);
+    if (strcmp(t->name, name) == 0) {
+      return t->tls;
+    }
+  }
+  return NULL;
+}
+
+/* id, name: the context answers challenges of that name (RFC 8737) at every
+   listener of the environment, until it is freed. */
+int64_t wrn_tls_challenge(wrn_call *c) {
+  wrn_tls *t = wrn_this(c, &tls_class);
+  const char *name = wrn_need_str(c, c->argv[1]);
+  if (t == NULL || c->err != 0 || t->name != NULL) {
+    return c->err != 0 ? c->err : WR_EINVAL;
+  }
+  t->name = wr_strdup(&c->env->ctx.mem, name);
+  if (t->name == NULL) {
+    return WR_ENOMEM;
+  }
+  wr_list_push(&c->env->challenges, &t->node);
   return 0;
 }
 
@@ -60,7 +95,9 @@ int64_t wrn_tls_server(wrn_call *c) {
       .key = wrn_need_text(c, wrn_prop(c, o, "key")),
       .ticket_keys = wrn_text(c, wrn_prop(c, o, "ticketKeys")),
       .alpn = alpn,
-      .n_alpn = wrn_array(c, list, ALPN_MAX)};
+      .n_alpn = wrn_array(c, list, ALPN_MAX),
+      .challenge = find_challenge,
+      .challenge_user = c->env};
   for (uint32_t i = 0; i < opts.n_alpn && c->err == 0; i++) {
     alpn[i] = wrn_need_str(c, wrn_element(c, list, i));
   }

@@ -39,6 +39,16 @@ const serve = `wraith serve [flags]
                              hands down
   --tls-cert <file>          PEM: the certificate, then intermediate ones
   --tls-key <file>           PEM, not encrypted
+  --acme-domain <name | address>  a certificate from an authority instead, kept
+                             renewed (docs/guides/acme.md); repeatable
+  --acme-directory <url>     default: Let's Encrypt
+  --acme-email <address>     where the authority may write to
+  --acme-ca <file>           PEM: whom to trust for the directory itself
+  --acme-dir <folder>        default $XDG_STATE_HOME/wraith/acme
+  --acme-challenge tls-alpn-01|http-01   default tls-alpn-01
+  --acme-http-listen <[addr]:port>  for http-01; default :80
+  --acme-eab-kid <id>        external account binding, with
+  --acme-eab-hmac-key <key | @file>  Env WRAITH_ACME_EAB_HMAC_KEY
   --stealth                  on tls: who brings no tunnel sees a web site
   --decoy <folder | http(s)://host[:port]>  that site: a folder, or a web server
                              behind; default: 404 for everything
