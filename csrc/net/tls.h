@@ -6,7 +6,10 @@
 
 /* TLS 1.2 and 1.3 over any link but another TLS link. The result is a link
    whose end is TLS's own: a peer that goes without saying so (close_notify) is
-   an error, WR_ETLS_TRUNCATED, after what it had said before. */
+   an error, WR_ETLS_TRUNCATED, after what it had said before. An owner that
+   reads into the context's scratch memory begins below its last 64 KiB, where
+   sealed bytes lie. There is no reserve(): whatever is written is sealed from
+   where it is. */
 typedef struct wr_tls wr_tls;
 
 /* nginx's limit for a handshake. */
@@ -37,7 +40,8 @@ typedef void (*wr_tls_cb)(void *user, int status, wr_link *link);
 WR_NODISCARD int wr_tls_start(wr_link *inner, wr_tls_ctx *ctx,
                               const wr_tls_options *options, wr_tls_cb cb,
                               void *user, wr_tls **out);
-/* Before the callback: it will not come, and inner is reset. */
+/* Before the callback: it will not come, and inner is reset. Whoever starts
+   handshakes does so at teardown. */
 void wr_tls_cancel(wr_tls *tls);
 
 typedef struct wr_tls_info {

@@ -216,14 +216,59 @@ TEST(teardown_does_not_wait_for_a_lingering_link) {
   d.client.p.to_send = 60000;
   peer_write(&d.client.p);
   wr_link_close(d.client.p.link, WR_CLOSE_ORDERLY);
-  wr_link_close(d.server.p.link, WR_CLOSE_ORDERLY);
   wr_tls_ctx_unref(d.server_ctx);
   wr_tls_ctx_unref(d.client_ctx);
   wr_ctx_close(&d.e.ctx, env_on_closed);
   uv_run(&d.e.loop, UV_RUN_DEFAULT);
   CHECK(d.e.closed);
+  CHECK(d.client.p.closed);
+  EQ_INT(d.server.p.status, UV_ECONNRESET);
   EQ_UINT(d.e.ctx.mem.live_blocks, 0);
   EQ_INT(uv_loop_close(&d.e.loop), 0);
+}
+
+/* Sealed bytes of sockets lie in the last 64 KiB of the scratch memory. An owner
+   may have all before them, and gets no more. */
+static void on_greedy_alloc(wr_link *link, uint8_t **base, size_t *len) {
+  *len = 65536 + 1000;
+  *base = link->ctx->scratch + WR_SCRATCH_SIZE - *len;
+}
+
+TEST(sockets_and_an_owner_share_the_scratch_memory) {
+  static wr_link_handler greedy;
+  tls_duo d;
+  wr_tls_options o = {.server_name = "a.test"};
+  memset(&d, 0, sizeof(d));
+  env_open(&d.e);
+  d.e.ctx.wall_ms = wall_of_tests;
+  d.server.p.out_seed = d.client.p.in_seed = 1;
+  d.client.p.out_seed = d.server.p.in_seed = 2;
+  d.server_ctx = serve_with(&d.e, host());
+  d.client_ctx = trust(&d.e, host());
+  tcp_pair(&d.e, &d.raw[1], &d.raw[0]);
+  duo_start(&d, &o, &o);
+  env_until_count(&d.e, &d.server.n_cb, 1);
+  env_until_count(&d.e, &d.client.n_cb, 1);
+  MUST(d.server.p.link != NULL && d.client.p.link != NULL);
+  greedy = peer_handler;
+  greedy.alloc = on_greedy_alloc;
+  d.server.p.link->handler = d.client.p.link->handler = &greedy;
+  send_both(&d, 3 * MB);
+  env_until_count(&d.e, &d.server.p.n_eof, 1);
+  env_until_count(&d.e, &d.client.p.n_eof, 1);
+  check_both(&d, 3 * MB);
+  wr_link_info info;
+  wr_link_query(d.server.p.link, &info);
+  CHECK(info.has_peer);
+  wr_link_close(d.server.p.link, WR_CLOSE_ORDERLY);
+  wr_link_close(d.client.p.link, WR_CLOSE_ORDERLY);
+  env_until_count(&d.e, &d.server.p.n_close, 1);
+  env_until_count(&d.e, &d.client.p.n_close, 1);
+  EQ_UINT(d.server.p.bad + d.client.p.bad, 0);
+  wr_tls_ctx_unref(d.server_ctx);
+  wr_tls_ctx_unref(d.client_ctx);
+  env_settle(&d.e);
+  env_close(&d.e);
 }
 
 TEST(a_reset_is_a_reset) {

@@ -287,6 +287,24 @@ TEST(what_a_client_asks_for_has_a_bound) {
   env_close(&d.e);
 }
 
+TEST(an_end_is_close_notify_and_then_the_carriers) {
+  raw_duo d;
+  raw_duo_open(&d);
+  wr_tls_ctx *t = serve_with(&d.e, host());
+  raw_duo_start(&d, t, 0, NULL);
+  raw_duo_shake(&d);
+  MUST(d.server.p.link != NULL);
+  EQ_INT(SSL_get_shutdown(d.client.ssl), 0);
+  EQ_INT(wr_link_shutdown(d.server.p.link), 0);
+  wr_ctx_run_tasks(&d.e.ctx);
+  EQ_INT(SSL_get_shutdown(d.client.ssl), SSL_RECEIVED_SHUTDOWN);
+  CHECK(d.client.eof);
+  CHECK(!d.server.p.closed);
+  raw_duo_stop(&d);
+  wr_tls_ctx_unref(t);
+  env_close(&d.e);
+}
+
 /* Bytes in place of a client. */
 
 typedef struct wire {

@@ -52,7 +52,6 @@ TEST(the_name_has_to_be_in_the_certificate) {
       {"::1", 0},
       {"b.test", WR_ETLS_NAME},
       {"test", WR_ETLS_NAME},
-      {"host", WR_ETLS_NAME}, /* the subject's common name */
       {"x.y.wild.test", WR_ETLS_NAME},
       {"127.0.0.2", WR_ETLS_NAME},
       {"::2", WR_ETLS_NAME},
@@ -61,6 +60,15 @@ TEST(the_name_has_to_be_in_the_certificate) {
     int status = try_name(host(), all[i].name);
     OK(status == all[i].status, "%s: %d", all[i].name, status);
   }
+}
+
+TEST(the_common_name_is_no_name) {
+  cert_spec spec = {.names = "IP:127.0.0.1"};
+  pki p;
+  pki_make(&p, &spec);
+  EQ_INT(try_name(&p, "127.0.0.1"), 0);
+  EQ_INT(try_name(&p, "host"), WR_ETLS_NAME);
+  pki_free(&p);
 }
 
 TEST(an_address_is_not_sent_as_a_name) {

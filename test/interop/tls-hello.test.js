@@ -2,7 +2,7 @@
 // Our ClientHello is that of Node 24's https client
 // (docs/decisions/client-hello.md).
 const { lab } = require('./lib/lab.js');
-const { capture, ja3, ja4, parse } = require('./lib/client-hello.js');
+const { capture, ja3, ja4, nodeArgs, parse } = require('./lib/client-hello.js');
 const { tool } = require('../../scripts/util/suites.js');
 
 const recorded = require('./lib/client-hello-node24.json');
@@ -21,19 +21,13 @@ function node24() {
   return process.env.WRAITH_TEST_NODE24;
 }
 
-const request = (port, name) => `
-  const options = { host: '127.0.0.1', port: ${port} };
-  ${name ? `options.servername = '${name}';` : ''}
-  require('node:https').get(options).on('error', () => {});
-`;
-
 // From either, to a server of that name or, without one, to the address.
 const clients = {
   ours: (lab, file, port, name) =>
     lab.spawn(file, ['connect', port, name ?? '127.0.0.1', 'insecure'], {
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
     }),
-  node: (lab, file, port, name) => lab.spawn(file, ['-e', request(port, name)]),
+  node: (lab, file, port, name) => lab.spawn(file, nodeArgs(port, name)),
 };
 
 const hello = async (lab, kind, file, name) =>

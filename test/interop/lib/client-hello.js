@@ -1,8 +1,11 @@
 'use strict';
 // The ClientHello of a TLS client: caught, taken apart, and named as those who
 // look at networks name it (JA3, JA4).
+//   node test/interop/lib/client-hello.js FILE   writes down what the node
+//   binary FILE sends: client-hello-node24.json was made so
 const crypto = require('node:crypto');
 const net = require('node:net');
+const { execFileSync, spawn } = require('node:child_process');
 const { once } = require('node:events');
 
 const EXT = {
@@ -154,4 +157,34 @@ async function capture(start) {
   }
 }
 
-module.exports = { capture, ja3, ja4, parse };
+const request = (port, name) => `
+  const options = { host: '127.0.0.1', port: ${port} };
+  ${name ? `options.servername = '${name}';` : ''}
+  require('node:https').get(options).on('error', () => {});
+`;
+
+// Arguments of a node that asks a server of that name or, without one, the
+// address.
+const nodeArgs = (port, name) => ['-e', request(port, name)];
+
+async function record(file) {
+  const hello = async (name) =>
+    parse(await capture((port) => spawn(file, nodeArgs(port, name))));
+  const named = await hello('example.com');
+  const bare = await hello();
+  return {
+    node: String(execFileSync(file, ['--version'])).trim(),
+    ja3: ja3(named),
+    ja4: ja4(named),
+    ja3Address: ja3(bare),
+    ja4Address: ja4(bare),
+    hello: named,
+  };
+}
+
+module.exports = { capture, ja3, ja4, nodeArgs, parse };
+if (require.main === module) {
+  record(process.argv[2]).then((found) => {
+    process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
+  });
+}
