@@ -338,8 +338,8 @@ static void refuse(ws *w, uint16_t code) {
     return;
   }
   w->status = WR_EWS_PROTOCOL;
-  if (w->out != NULL || w->close_sent || send_close(w, code) != 0 ||
-      w->out != NULL) {
+  if (w->link.ctx->exiting || w->out != NULL || w->close_sent ||
+      send_close(w, code) != 0 || w->out != NULL) {
     close_inner(w, WR_CLOSE_RESET);
     return;
   }
