@@ -11,7 +11,8 @@ static const char method[] = "GET ";
 void wr_firstbytes_init(wr_firstbytes *f, const wr_firstbytes_opts *opts) {
   memset(f, 0, sizeof(*f));
   f->opts = opts;
-  wr_http_head_init(&f->head, WR_HTTP_REQUEST, opts->line_max, opts->head_max);
+  size_t head_max = opts->head_max != 0 ? opts->head_max : WR_FIRSTBYTES_MAX;
+  wr_http_head_init(&f->head, WR_HTTP_REQUEST, opts->line_max, head_max);
 }
 
 /* The part of `want` that is there. */

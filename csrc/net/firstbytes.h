@@ -16,7 +16,10 @@
 
    Time is the owner's: nginx waits 60 s for a head (client_header_timeout); what
    has not become anything by then is the web site's to answer. */
-#define WR_FIRSTBYTES_MAX WR_HTTP_HEAD_MAX /* most that are ever needed */
+/* Most that are needed by default. nginx has four buffers of 8 KiB; however lines
+   fall into them there is room for this much, so what is waited with is never so
+   large that nginx would complain. */
+#define WR_FIRSTBYTES_MAX ((size_t)16 * 1024)
 
 typedef enum wr_first {
   WR_FIRST_MORE = 0, /* more bytes are needed */
@@ -33,8 +36,8 @@ typedef struct wr_firstbytes_opts {
   wr_slice secret;
   wr_slice exporter; /* of the TLS connection; empty where TLS ends elsewhere */
   wr_knock_cache *cache;
-  size_t line_max; /* as in wr_http_head_init() */
-  size_t head_max;
+  size_t line_max; /* 0: WR_HTTP_LINE_MAX */
+  size_t head_max; /* 0: WR_FIRSTBYTES_MAX */
 } wr_firstbytes_opts;
 
 typedef struct wr_firstbytes {

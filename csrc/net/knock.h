@@ -16,6 +16,10 @@
 #define WR_KNOCK_CACHE 100000 /* nonces */
 #define WR_KNOCK_HOST_MAX 300
 
+/* Of which TLS exporter value (RFC 5705) the proof is made, without a context. */
+#define WR_KNOCK_EXPORTER_LABEL "EXPORTER-wraith-knock"
+#define WR_KNOCK_EXPORTER_LEN 32
+
 /* What the proof is about. */
 typedef struct wr_knock {
   wr_slice method;

@@ -29,6 +29,7 @@ typedef struct ws {
   bool fin_sent;   /* the inner link was shut down */
   bool ping_due;
   bool awaiting; /* closing: all is said, the peer's Close is to come */
+  bool deaf;     /* closing after an error of the peer's */
   bool pong_due;
   size_t pong_len;
   uint8_t pong[WR_WS_CONTROL_MAX]; /* payload of the ping to be answered */
@@ -316,15 +317,33 @@ static void on_obj_shutdown(wr_obj *obj) {
 
 /* Receiving. */
 
+/* What the peer says now is read away unseen: a connection that is closed with
+   unread bytes may take our last frame with it. */
+static void go_deaf(ws *w) {
+  w->state = WS_CLOSING;
+  w->deaf = true;
+  w->reading = false;
+  w->want_writable = false;
+  wr_timer_stop(&w->ping);
+  wr_ctx_add_object(w->link.ctx, &w->obj);
+  wr_timer_start(&w->limit, w->opts.answer_ms);
+  w->fin_sent = true;
+  (void)wr_link_shutdown(w->inner);
+}
+
 /* The peer broke the protocol: it is told if it can be told at once. */
 static void refuse(ws *w, uint16_t code) {
-  if (w->state == WS_OPEN) {
-    w->status = WR_EWS_PROTOCOL;
+  if (w->state != WS_OPEN) {
+    end_closing(w);
+    return;
   }
-  if (w->out == NULL && !w->close_sent) {
-    (void)send_close(w, code);
+  w->status = WR_EWS_PROTOCOL;
+  if (w->link.ctx->exiting || w->out != NULL || w->close_sent ||
+      send_close(w, code) != 0 || w->out != NULL) {
+    close_inner(w, WR_CLOSE_RESET);
+    return;
   }
-  close_inner(w, WR_CLOSE_ORDERLY);
+  go_deaf(w);
 }
 
 /* 1000 and 1001 are what a proper end has, and applications have codes of their
@@ -364,8 +383,8 @@ static void on_peer_ping(ws *w, wr_slice payload) {
 /* What the owner wants next; while closing only the peer's Close is of
    interest. */
 static bool wants_more(const ws *w) {
-  return !w->peer_ended &&
-         (w->state == WS_CLOSING || (w->state == WS_OPEN && w->reading));
+  return !w->peer_ended && ((w->state == WS_CLOSING && !w->deaf) ||
+                            (w->state == WS_OPEN && w->reading));
 }
 
 /* Returns how many of the bytes the owner left. */
@@ -386,6 +405,9 @@ static size_t hand_on(ws *w, uint8_t *data, size_t len) {
 static size_t on_inner_read(wr_link *inner, uint8_t *data, size_t len) {
   ws *w = inner->user;
   size_t at = 0;
+  if (w->deaf) {
+    return len;
+  }
   while (at < len && wants_more(w)) {
     wr_slice payload;
     size_t n;
@@ -411,7 +433,7 @@ static size_t on_inner_read(wr_link *inner, uint8_t *data, size_t len) {
     }
   }
   /* What follows the peer's Close means nothing (section 5.5.1). */
-  return w->state == WS_CLOSED || w->peer_ended ? len : at;
+  return w->state == WS_CLOSED || w->peer_ended || w->deaf ? len : at;
 }
 
 static void on_inner_eof(wr_link *inner) {

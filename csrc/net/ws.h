@@ -5,9 +5,10 @@
 
 /* WebSocket (RFC 6455) after its handshake: a link over a link. What is written
    goes out in binary frames; the payload of binary messages, however they are cut
-   into frames, is what is read. Pings are answered (the latest one, should they
-   come faster than answers go out). What breaks the protocol ends the link with
-   WR_EWS_PROTOCOL, after a Close frame with the code that says why.
+   into frames, is what is read. Pings are answered: the latest one, should they
+   come faster than answers go out, and none while the owner does not read. What
+   breaks the protocol ends the link with WR_EWS_PROTOCOL, after a Close frame with
+   the code that says why.
 
    The end of a direction. RFC 6455 has no half-close, but its Close frame is the
    sender's last one and the peer may still finish what it is saying. So shutdown
@@ -20,7 +21,7 @@
 
    An orderly close sends what was taken and a Close frame, then waits a moment for
    the peer's, as a socket that is closed before may take our last bytes with it. A
-   reset closes the inner link so, without a frame. */
+   reset goes to the inner link as it is, without a frame. */
 #define WR_WS_FRAME_MAX ((size_t)64 * 1024) /* payload of a frame of ours */
 #define WR_WS_TAKE_MAX ((uint64_t)16 * 1024 * 1024) /* of one of the peer's */
 #define WR_WS_LINGER_MS 30000

@@ -27,7 +27,7 @@ const sanitizerEnv = {
 const depsOf = { 'asan-ubsan': 'sanitize', torture: 'sanitize', fuzz: 'fuzz' };
 
 // Builds a preset, or only these programs of it, and resolves to its folder.
-async function cmake(preset, names = []) {
+async function cmake(preset, names = [], { quietly = false } = {}) {
   await tools.ensure('addon', 'c', ...(preset === 'fuzz' ? ['fuzz'] : []));
   await buildDeps(depsOf[preset] ?? 'release');
   const werror = isCI() || process.env.WRAITH_WERROR === '1' ? 'ON' : 'OFF';
@@ -35,7 +35,7 @@ async function cmake(preset, names = []) {
   const make = ['--build', '--preset', preset, '--parallel', String(jobs)];
   if (names.length > 0) make.push('--target', ...names);
   const quiet = { quiet: true };
-  say(`building the C tests (${preset})`);
+  if (!quietly) say(`building the C tests (${preset})`);
   await mustLocked(
     preset,
     'configuring the C tests',
@@ -105,7 +105,8 @@ async function c({ preset = 'debug', filter = [] } = {}) {
 
 // A C program that interop tests start: test/c/<name>.c, built if need be.
 async function tool(name) {
-  return path.join(await cmake('debug', [name]), 'tests', name);
+  const dir = await cmake('debug', [name], { quietly: true });
+  return path.join(dir, 'tests', name);
 }
 
 function testFiles(folder, filter) {

@@ -35,15 +35,16 @@ static const uint8_t *bytes(const char *text) {
   return (const uint8_t *)text;
 }
 
-static wr_first feed(wr_firstbytes *f, const char *text, size_t len) {
-  return wr_firstbytes_feed(f, bytes(text), len, NOW);
+static int feed(wr_firstbytes *f, const char *text, size_t len) {
+  wr_first verdict = wr_firstbytes_feed(f, bytes(text), len, NOW);
+  return (int)verdict;
 }
 
 /* The verdict on all of it, which must be that of every split. */
-static wr_first decide(wr_firstbytes *f, const char *text, size_t len) {
+static int decide(wr_firstbytes *f, const char *text, size_t len) {
   wr_knock_cache_reset(&cache);
   wr_firstbytes_init(f, &opts);
-  wr_first verdict = feed(f, text, len);
+  int verdict = feed(f, text, len);
   wr_knock_verdict knock = f->knock;
   for (size_t cut = 0; cut <= len; cut++) {
     wr_firstbytes two;
@@ -57,7 +58,7 @@ static wr_first decide(wr_firstbytes *f, const char *text, size_t len) {
   return verdict;
 }
 
-static wr_first verdict_of(const char *text) {
+static int verdict_of(const char *text) {
   wr_firstbytes f;
   return decide(&f, text, strlen(text));
 }
@@ -67,7 +68,7 @@ static size_t falls_at(const char *text, wr_first want) {
   wr_firstbytes f;
   wr_firstbytes_init(&f, &opts);
   for (size_t n = 1; n <= strlen(text); n++) {
-    wr_first verdict = feed(&f, text, n);
+    int verdict = feed(&f, text, n);
     if (verdict != WR_FIRST_MORE) {
       EQ_INT(verdict, want);
       return n;

@@ -280,11 +280,14 @@ TEST(what_is_under_way_ends_with_the_context) {
   wr_link_close(d.a.link, WR_CLOSE_ORDERLY);
   run(&d);
   CHECK(!d.a.closed);
-  wr_link_close(d.b.link, WR_CLOSE_RESET);
-  d.b.link = NULL;
   wr_ctx_close(&d.e.ctx, env_on_closed);
+  run(&d);
+  CHECK(d.a.closed && !d.b.closed);
+  wr_link_close(d.b.link, WR_CLOSE_ORDERLY); /* waits for nobody now */
+  run(&d);
+  CHECK(d.b.closed);
   uv_run(&d.e.loop, UV_RUN_DEFAULT);
-  CHECK(d.e.closed && d.a.closed && d.b.closed);
+  CHECK(d.e.closed);
   EQ_UINT(d.e.ctx.mem.live_blocks, 0);
   EQ_INT(uv_loop_close(&d.e.loop), 0);
 }
@@ -524,8 +527,19 @@ static void broken(const char *bytes, size_t len, const char *close) {
   lone_server(&l);
   say(&l, bytes, len);
   EQ_MEM(l.in, l.in_len, close, 4);
-  CHECK(l.link == NULL && l.raw_eof);
+  CHECK(l.link != NULL && l.raw_eof);
+  EQ_INT(wr_link_read_start(l.link), WR_EWS_PROTOCOL);
+  SAY(&l, "\x82\x81\0\0\0\0x\x88\x80\0\0\0\0\x81"); /* nobody listens */
+  CHECK(l.link != NULL);
+  if (close[3] == '\xeb') {
+    wr_ctx_advance(&l.e.ctx, WR_WS_ANSWER_MS);
+  } else {
+    wr_link_close(l.raw, WR_CLOSE_ORDERLY);
+    wr_ctx_run_tasks(&l.e.ctx);
+  }
+  CHECK(l.link == NULL);
   EQ_INT(l.status, WR_EWS_PROTOCOL);
+  EQ_UINT(l.text_len, bytes[len - 1] == '\x83' ? 1 : 0);
   lone_end(&l);
 }
 #define BROKEN(text, close) broken(text, sizeof(text) - 1, close)
@@ -537,6 +551,21 @@ TEST(what_breaks_the_protocol_is_told_why) {
   BROKEN("\x82\xfe\x03\xe9\0\0\0\0", "\x88\x02\x03\xf1");
   BROKEN("\x88\x81\0\0\0\0x", "\x88\x02\x03\xea");
   BROKEN("\x82\x81\0\0\0\0x\x83", "\x88\x02\x03\xea");
+}
+
+TEST(what_cannot_be_told_is_cut_off) {
+  lone l;
+  const wr_ws_opts opts = {.role = WR_WS_SERVER};
+  uv_buf_t buf = uv_buf_init((char *)(uintptr_t) "0123456789", 10);
+  size_t taken;
+  lone_open(&l, 5, &opts, "");
+  wr_link_read_stop(l.raw);
+  EQ_INT(wr_link_write(l.link, &buf, 1, &taken), 0);
+  EQ_UINT(taken, 10);
+  SAY(&l, "\x81");
+  CHECK(l.link == NULL && l.raw == NULL);
+  EQ_INT(l.status, WR_EWS_PROTOCOL);
+  lone_end(&l);
 }
 
 TEST(the_end_of_the_wire_is_no_end_of_the_stream) {

@@ -186,8 +186,9 @@ TEST(heads_say_what_they_were_told) {
       wr_ws_decoder_init(&d, masked, 1 << 20);
       head[n] = 'x';
       wr_ws_event want = lens[i] > 0 ? WR_WS_DATA : WR_WS_NONE;
-      EQ_INT(wr_ws_decode(&d, head, lens[i] > 0 ? n + 1 : n, &taken, &payload),
-             want);
+      wr_ws_event event =
+          wr_ws_decode(&d, head, lens[i] > 0 ? n + 1 : n, &taken, &payload);
+      EQ_INT(event, want);
       EQ_UINT(d.left, lens[i] > 0 ? lens[i] - 1 : 0);
     }
   }
@@ -227,7 +228,8 @@ TEST(undo) {
     said s = {.len = 0};
     memcpy(copy, text, sizeof(text));
     wr_ws_decoder_init(&d, true, 1000);
-    EQ_INT(wr_ws_decode(&d, copy, len, &n, &payload), WR_WS_DATA);
+    wr_ws_event event = wr_ws_decode(&d, copy, len, &n, &payload);
+    EQ_INT(event, WR_WS_DATA);
     EQ_UINT(n, 11);
     size_t left = payload.len - keep;
     note(&s, "", (wr_slice){payload.data, keep});

@@ -12,8 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MAX_INPUT 4096
-#define MAX_FRAME 1000
+#define INPUT_MAX 4096
+#define FRAME_MAX 1000
 
 static struct {
   wr_ctx ctx;
@@ -21,7 +21,7 @@ static struct {
   bool ready;
   wr_link *link; /* NULL once closed */
   wr_link *raw;
-  uint8_t want[MAX_INPUT]; /* payload of the input */
+  uint8_t want[INPUT_MAX]; /* payload of the input */
   size_t want_len;
   bool want_eof;
   size_t got;
@@ -87,7 +87,7 @@ static void expect(wr_ws_role role, const uint8_t *data, size_t size) {
   wr_ws_decoder d;
   f.want_len = 0;
   f.want_eof = false;
-  wr_ws_decoder_init(&d, role == WR_WS_SERVER, MAX_FRAME);
+  wr_ws_decoder_init(&d, role == WR_WS_SERVER, FRAME_MAX);
   for (size_t i = 0; i < size; i++) {
     uint8_t byte = data[i];
     wr_slice payload;
@@ -106,7 +106,7 @@ static void expect(wr_ws_role role, const uint8_t *data, size_t size) {
 }
 
 static void open_links(wr_ws_role role, size_t capacity) {
-  const wr_ws_opts opts = {.role = role, .max_frame = MAX_FRAME, .ping_ms = 50};
+  const wr_ws_opts opts = {.role = role, .max_frame = FRAME_MAX, .ping_ms = 50};
   wr_link *inner;
   if (!f.ready) {
     WR_ASSERT(uv_loop_init(&f.loop) == 0);
@@ -178,7 +178,7 @@ static void say(const uint8_t *data, size_t size, size_t piece, unsigned plan) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  if (size < 4 || size > MAX_INPUT) {
+  if (size < 4 || size > INPUT_MAX) {
     return 0;
   }
   wr_ws_role role = data[0] % 2 == 0 ? WR_WS_CLIENT : WR_WS_SERVER;
@@ -189,7 +189,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   size_t blocks = 2; /* of the context: its scratch memory and its resolver */
   expect(role, data + 4, size - 4);
   say(data + 4, size - 4, piece, plan);
-  for (size_t i = 0; i < MAX_INPUT && f.link != NULL && f.got < f.want_len;
+  for (size_t i = 0; i < INPUT_MAX && f.link != NULL && f.got < f.want_len;
        i++) {
     go_on();
   }
