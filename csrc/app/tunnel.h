@@ -48,7 +48,7 @@ typedef struct wr_tunnel_connect_opts {
   const char *host; /* dialled by TCP; or */
   uint16_t port;
   const wr_upstream *proxy; /* the way to host; copied; NULL: directly */
-  wr_link *link; /* an open link, taken on success of the call */
+  wr_link *link;            /* an open link, taken on success of the call */
   const char *user;
   const wr_identity *identities; /* copied */
   size_t n_identities;

@@ -136,6 +136,8 @@ t.test('connect takes it as well', async (t) => {
 const behind = (t, proxy, options = {}) =>
   pairUp(t, { server: { proxy: proxy.url('socks5'), ...options } });
 
+const failure = (scheme) => (scheme === 'http' ? 'UNREACHABLE' : 'REFUSED');
+
 t.test('targets of the server: names go over as they are', async (t) => {
   const { port } = await echo(t);
   const greeting = await listen(t, (socket) => socket.end('speaks first'));
@@ -164,8 +166,6 @@ t.test('targets of the server: names go over as they are', async (t) => {
     stream.destroy();
   }
 });
-
-const failure = (scheme) => (scheme === 'http' ? 'UNREACHABLE' : 'REFUSED');
 
 t.test('addresses go over as addresses', async (t) => {
   const { port } = await echo(t);
