@@ -164,6 +164,11 @@ export interface ConnectOptions {
   knownHosts?: string;
   /** Remember an unknown key in knownHosts. Default false: it is refused. */
   acceptNew?: boolean;
+  /**
+   * 'socks5://', 'socks5h://' or 'http://[user:password@]host:port': the way to
+   * the server, whose name goes over unresolved. Not with `stream`.
+   */
+  proxy?: string;
   /** Milliseconds; a dead peer is noticed within two of them. Default 15000. */
   keepalive?: number;
   /** Milliseconds from the dial to the login. Default 30000. */
@@ -265,7 +270,7 @@ export interface OpenOptions {
 /** A long-lived handle. It never throws asynchronously. */
 export interface Tunnel extends EventEmitter, AsyncDisposable {
   readonly state: TunnelState;
-  /** The server's address as dialled; null while there is none. */
+  /** The server's address as dialled; null while there is none, and by proxy. */
   readonly peer: { host: string; port: number } | null;
   /**
    * Resolves when the tunnel is up. Rejects on what would end it: a refused
@@ -489,6 +494,12 @@ export interface ServeOptions {
   penaltyMax?: number;
   /** Networks that are never kept out. */
   penaltyExempt?: string | string[];
+  /**
+   * 'socks5://', 'socks5h://' or 'http://[user:password@]host:port': targets are
+   * reached through it. Names go over unresolved, so only rules for names see
+   * them (docs/decisions/policy-proxy.md).
+   */
+  proxy?: string;
   /** Default 10000. */
   maxSessions?: number;
   /** Per session. Default 1000. */

@@ -68,6 +68,7 @@ struct wr_server {
   wr_cidr *trusted;        /* opts.trust_proxy */
   wr_cidr *exempt;         /* opts.penalty_exempt */
   wr_upstream *proxy;      /* opts.proxy; NULL: targets are dialled directly */
+  uint64_t proxy_quiet_ms; /* no record of its failures before */
   wr_penalties *penalties; /* NULL: none are given */
   reject_log rejects;
   uint32_t last_id;  /* of a session; they count from 1 */
@@ -241,6 +242,8 @@ void wr__log_rejected(const wr_server *s, const char *address,
                       const char *transport, const char *reason);
 void wr__log_rejected_sum(const wr_server *s, const char *reason,
                           uint32_t count);
+/* It is said once a minute. */
+void wr__log_proxy_failed(wr_server *s, int err);
 void wr__log_penalty(const wr_server *s, const char *address,
                      uint64_t duration_ms, const char *reason);
 

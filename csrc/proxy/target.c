@@ -120,11 +120,20 @@ static void connect_through(wr_target_conn *c, wr_link *link) {
   give_up(c, WR_ECHANNEL_FAILED);
 }
 
+static void tell_of_proxy(wr_target_owner *owner, int err) {
+  bool own = err == WR_EPROXY_AUTH || err == WR_EPROXY_PROTOCOL ||
+             err == WR_EPROXY_UNREACHABLE;
+  if (own && owner->on_proxy_failed != NULL) {
+    owner->on_proxy_failed(owner, err);
+  }
+}
+
 static void on_dialed(wr_dial *d, int status, wr_link *link) {
   wr_target_conn *c = d->user;
   wr_free(&c->ctx->mem, c->dial);
   c->dial = NULL;
   if (status != 0) {
+    tell_of_proxy(c->owner, status);
     give_up(c, status);
     return;
   }

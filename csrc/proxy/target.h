@@ -23,6 +23,9 @@ typedef struct wr_target_owner {
   /* Hosts are reached through it, and their names judged unresolved (access must
      say the same: `proxied`). Sockets are not. NULL: directly. */
   const wr_upstream *proxy;
+  /* A dial failed by the proxy's own doing, whatever the target: WR_EPROXY_AUTH,
+     WR_EPROXY_PROTOCOL or WR_EPROXY_UNREACHABLE. May be NULL. */
+  void (*on_proxy_failed)(struct wr_target_owner *o, int err);
   wr_list conns; /* initialised by the owner with wr_list_init() */
   uint32_t n_conns;
 } wr_target_owner;

@@ -59,6 +59,10 @@ const serve = `wraith serve [flags]
   --trust-proxy <cidr>       connections from there may begin with a PROXY
                              header (v1 or v2) that names the client;
                              repeatable
+  --proxy <url | @file>      targets are reached through socks5://, socks5h://
+                             or http://[user:password@]host:port; names go to
+                             it unresolved, and are judged by name rules alone.
+                             Env WRAITH_PROXY
   --allow <rule>             where channels may lead; repeatable, in the order
   --deny <rule>              given across both, the first match wins; what
                              matches none is denied as soon as one --allow
@@ -131,6 +135,9 @@ const connect = `wraith connect --server <host[:port]> [flags]
                              path:host:port | [bind:]port:path; repeatable
   --remote-forward <spec>    as ssh -R; port 0 = chosen by the server and
                              printed; repeatable
+  --proxy <url | @file>      reach the server through socks5://, socks5h:// or
+                             http://[user:password@]host:port; its name goes to
+                             the proxy unresolved. Env WRAITH_PROXY
   --keepalive <s>            default 15; a dead peer is noticed within two
   --once                     end when the first session ends
 
@@ -167,6 +174,8 @@ const policy = `wraith policy --key <file> [flags] <target>...
   --revoked-keys <file>      repeatable
   --allow <rule>, --deny <rule>   as for wraith serve, in the order given
   --gateway-ports            remote forwards may bind other than loopback
+  --proxy <url | @file>      as for wraith serve: it is not asked, but names are
+                             judged as if it resolved them
 
 Asks no server: it reads the files as wraith serve would and prints the decision
 with the line or rule that made it (--json: as one line). Exit code 0 if login

@@ -136,6 +136,8 @@ t.test('connect takes it as well', async (t) => {
 const behind = (t, proxy, options = {}) =>
   pairUp(t, { server: { proxy: proxy.url('socks5'), ...options } });
 
+const failure = (scheme) => (scheme === 'http' ? 'UNREACHABLE' : 'REFUSED');
+
 t.test('targets of the server: names go over as they are', async (t) => {
   const { port } = await echo(t);
   const greeting = await listen(t, (socket) => socket.end('speaks first'));
@@ -164,8 +166,6 @@ t.test('targets of the server: names go over as they are', async (t) => {
     stream.destroy();
   }
 });
-
-const failure = (scheme) => (scheme === 'http' ? 'UNREACHABLE' : 'REFUSED');
 
 t.test('addresses go over as addresses', async (t) => {
   const { port } = await echo(t);
@@ -220,6 +220,29 @@ t.test('a proxy that is not there is no refusal of the target', async (t) => {
   t.equal(error.code, 'ERR_WRAITH_CHANNEL_FAILED');
   const { port } = await tunnel.socks5({ port: 0 });
   t.equal((await socks5(t, port, 'x.example', 80)).reply, 1);
+});
+
+t.test('the log tells of the proxy, and of nothing else', async (t) => {
+  const login = 'ann:right';
+  const proxies = [
+    ['unreachable', `socks5://127.0.0.1:${await deadPort()}`],
+    ['auth', (await startProxy(t, { login })).url('http', 'ann:wr0ng')],
+    ['protocol', `http://127.0.0.1:${(await echo(t)).port}`],
+    [null, (await startProxy(t)).url('socks5')],
+  ];
+  for (const [reason, proxy] of proxies) {
+    const records = [];
+    const log = (record, line) => records.push({ ...record, line });
+    const { tunnel } = await pairUp(t, {
+      server: { proxy, log, logLevel: 'debug' },
+    });
+    await rejection(t, tunnel.open('x.example:80'));
+    await rejection(t, tunnel.open('y.example:80'));
+    const failed = records.filter(({ message }) => message === 'proxy failed');
+    t.match(failed, reason ? [{ level: 'WARN', reason }] : [], reason);
+    t.equal(failed.length, reason ? 1 : 0, 'once a minute');
+    t.notMatch(records.map(({ line }) => line).join('\n'), /example|wr0ng/);
+  }
 });
 
 t.test('names are judged by name rules alone', async (t) => {

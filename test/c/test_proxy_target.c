@@ -243,6 +243,16 @@ TEST(a_proxys_failures_are_told_truly) {
   proxy_down();
 }
 
+TEST(sockets_are_not_reached_through_a_proxy) {
+  proxy_up("socks5");
+  put_rules("+unix:/nonexistent/*");
+  int err = ask_now(v, p.c, &a, WR_TARGET_UNIX, "/nonexistent/x", 0);
+  EQ_INT(err, WR_ECHANNEL_FAILED);
+  run_moment(v, 20);
+  EQ_INT(svc.n, 0);
+  proxy_down();
+}
+
 TEST(the_policy_judges_what_goes_to_a_proxy) {
   proxy_up("socks5");
   put_rules("-private +*");
