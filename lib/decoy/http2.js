@@ -45,7 +45,7 @@ class Http2 {
 
   serve(stream, info) {
     // The session is made, and its event comes, before emit() returns.
-    const shape = new Http2Shape(stream);
+    const shape = new Http2Shape(stream, this.#site.limits.sendTimeout);
     shape.on('error', () => {});
     this.#next = { info, shape, requests: 0 };
     this.#server.emit('connection', shape);
@@ -79,14 +79,15 @@ class Http2 {
     state.requests += 1;
     if (state.requests >= limits.maxRequests) session.close();
     const request = readRequest(raw);
-    const body = new StreamBody(stream, limits);
     const status = request === null ? 400 : request.finish();
     const known = request ?? new Request();
     known.version = VERSION_20;
+    const body = new StreamBody(stream, known, limits);
     const reply =
       status === 0
-        ? await this.#site.respond(known, { ...state.info, body })
+        ? await this.#site.respond(known, { ...state.info, body, stream })
         : this.#site.page(status, known);
+    if (reply.gone) return;
     if (!body.wanted) stream.resume();
     await this.#send(stream, reply, known, state.shape);
   }
@@ -161,25 +162,38 @@ function usePseudo(request, pseudo) {
 
 class StreamBody {
   #stream;
+  #request;
   #limits;
 
-  constructor(stream, limits) {
+  constructor(stream, request, limits) {
     this.#stream = stream;
+    this.#request = request;
     this.#limits = limits;
     this.wanted = false;
   }
 
+  /** At most so many bytes are kept. */
+  get bound() {
+    const { contentLength } = this.#request;
+    if (this.#stream.endAfterHeaders) return 0;
+    return contentLength === -1 ? this.#limits.maxBody : contentLength;
+  }
+
   /** @returns {Promise<Buffer | number>} as with HTTP/1 */
-  async read() {
+  read() {
     this.wanted = true;
+    const stream = this.#stream;
     const parts = [];
     let size = 0;
-    for await (const part of this.#stream) {
-      size += part.length;
-      if (size > this.#limits.maxBody) return 413;
-      parts.push(part);
-    }
-    return Buffer.concat(parts);
+    return new Promise((resolve) => {
+      stream.on('data', (part) => {
+        size += part.length;
+        if (size <= this.#limits.maxBody) parts.push(part);
+        else resolve(413);
+      });
+      stream.once('end', () => resolve(Buffer.concat(parts)));
+      stream.once('close', () => resolve(0));
+    });
   }
 }
 
