@@ -95,6 +95,7 @@ class Http2Shape extends Duplex {
   #lastStream = 0;
   #unacknowledged = 0;
   #ended = false;
+  #leaving = false;
   #queue = [];
 
   /**
@@ -122,14 +123,12 @@ class Http2Shape extends Duplex {
     stream.on('close', () => this.destroy());
   }
 
-  /** What the header block of a stream has to be. */
+  /**
+   * What the header block of a stream has to be. It is kept until the frame
+   * passes, at most for as many streams as one connection may have.
+   */
   setHead(streamId, block) {
     this.#heads.set(streamId, block);
-  }
-
-  /** The stream is over. */
-  forget(streamId) {
-    this.#heads.delete(streamId);
   }
 
   // ---- from the peer
@@ -228,6 +227,10 @@ class Http2Shape extends Duplex {
   #head(stream, flags) {
     const block = this.#heads.get(stream);
     this.#heads.delete(stream);
+    if (block === undefined) {
+      this.destroy();
+      return;
+    }
     const end = flags & END_STREAM;
     let type = HEADERS;
     for (let at = 0; at < block.length; at += MAX_FRAME) {
@@ -249,9 +252,11 @@ class Http2Shape extends Duplex {
     } while (at < payload.length);
   }
 
-  // An error ends the connection at once. Node says "internal error" where
+  // One is enough. An error ends the connection at once. Node says "internal error" where
   // nginx blames the peer.
   #goaway(payload) {
+    if (this.#leaving && payload.readUInt32BE(4) === 0) return;
+    this.#leaving = true;
     const error = payload.readUInt32BE(4);
     const copy = Buffer.from(payload.subarray(0, 8));
     const cut = error === 0 && this.#in.partial;

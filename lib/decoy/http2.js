@@ -3,7 +3,6 @@
 // HTTP/2 by Node's own implementation; the answers are those of HTTP/1.
 
 const { constants, createServer } = require('node:http2');
-const { once } = require('node:events');
 
 const { encodeHead } = require('./hpack.js');
 const { Http2Shape } = require('./http2-shape.js');
@@ -97,7 +96,6 @@ class Http2 {
       const endStream = isHeadOnly(reply, request) || reply.body === null;
       if (stream.destroyed || stream.closed) return;
       shape.setHead(stream.id, this.#block(reply));
-      stream.once('close', () => shape.forget(stream.id));
       const head = { ':status': reply.status };
       stream.respond(head, { endStream, sendDate: false });
       if (!endStream) await writeBody(stream, reply.body);
@@ -124,8 +122,7 @@ async function writeBody(stream, body) {
   }
   for await (const part of body) {
     if (stream.destroyed) throw new Error('the stream is gone');
-    if (stream.write(part)) continue;
-    await Promise.race([once(stream, 'drain'), once(stream, 'close')]);
+    await new Promise((resolve) => stream.write(part, resolve));
   }
   stream.end();
 }
