@@ -178,7 +178,11 @@ class Decoy {
   /** @returns {Promise<Reply>} never rejects */
   async respond(request, context) {
     try {
-      return this.#finish(await this.#choose(request, context), request, context);
+      return this.#finish(
+        await this.#choose(request, context),
+        request,
+        context,
+      );
     } catch {
       return this.page(500, request);
     }

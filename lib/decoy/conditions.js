@@ -50,7 +50,8 @@ function readRanges(headers, file) {
 
 function sameVersion(ifRange, file) {
   if (ifRange === undefined) return true;
-  if (ifRange.length >= 2 && ifRange.endsWith('"')) return ifRange === file.etag;
+  if (ifRange.length >= 2 && ifRange.endsWith('"'))
+    return ifRange === file.etag;
   return parseDate(ifRange) === file.mtime;
 }
 
@@ -76,7 +77,9 @@ function parseRanges(text, size) {
   return total > size ? null : ranges;
 }
 
-const tooLarge = (digits) => Boolean(digits) && BigInt(digits) > MAX_OFFSET;
+function tooLarge(digits) {
+  return Boolean(digits) && BigInt(digits) > MAX_OFFSET;
+}
 
 function bounds([, first, last, suffix], size) {
   if (suffix !== undefined) return [Math.max(0, size - Number(suffix)), size];

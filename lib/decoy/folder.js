@@ -18,8 +18,7 @@ const MISSING = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
 // Never shown: names with a dot in front, but for what RFC 8615 puts there.
 function isHidden(names) {
   return names.some(
-    (name, i) =>
-      name.startsWith('.') && !(i === 0 && name === '.well-known'),
+    (name, i) => name.startsWith('.') && !(i === 0 && name === '.well-known'),
   );
 }
 
@@ -202,8 +201,9 @@ class Folder {
   }
 }
 
-const sizeOf = (part) =>
-  Buffer.isBuffer(part) ? part.length : part.end - part.start;
+function sizeOf(part) {
+  return Buffer.isBuffer(part) ? part.length : part.end - part.start;
+}
 
 function openFailure(error) {
   if (MISSING.has(error.code)) return 404;

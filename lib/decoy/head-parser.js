@@ -195,9 +195,10 @@ class HeadParser {
   }
 
   #literalAddress(c) {
-    const ok = isAlpha(c) || isDigit(c) || "!$&'()*+,;=:-._~]".includes(
-      String.fromCharCode(c),
-    );
+    const ok =
+      isAlpha(c) ||
+      isDigit(c) ||
+      "!$&'()*+,;=:-._~]".includes(String.fromCharCode(c));
     if (!ok) return this.#fail(400);
     this.#text += String.fromCharCode(c);
     if (c === 93) this.#state = this.#afterAuthority;

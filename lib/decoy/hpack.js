@@ -86,10 +86,9 @@ function integer(flags, value) {
   return bytes;
 }
 
-const plain = (text) => [
-  ...integer(0, text.length),
-  ...Buffer.from(text, 'latin1'),
-];
+function plain(text) {
+  return [...integer(0, text.length), ...Buffer.from(text, 'latin1')];
+}
 
 // In Huffman's code where that makes it shorter.
 function string(text) {

@@ -96,7 +96,8 @@ class Http1 {
     const body = new RequestBody(this.#input, request, this.#limits, () =>
       this.#continue(request),
     );
-    let reply = await this.#site.respond(request, { ...this.#info, body });
+    const context = { ...this.#info, body, stream: this.#stream };
+    let reply = await this.#site.respond(request, context);
     if (reply.gone) return DROP;
     if (!body.wanted) reply = await this.#discard(reply, request, body);
     if (FINAL.has(reply.status) && !reply.reason) request.keepAlive = false;
@@ -218,13 +219,13 @@ class Http1 {
       return Promise.resolve(false);
     }
     return new Promise((resolve) => {
-      const done = (ok) => {
+      const timer = setTimeout(done, this.#limits.sendTimeout, false);
+      const onClose = () => done(false);
+      function done(ok) {
         clearTimeout(timer);
         stream.removeListener('close', onClose);
         resolve(ok);
-      };
-      const onClose = () => done(false);
-      const timer = setTimeout(onClose, this.#limits.sendTimeout);
+      }
       stream.once('close', onClose);
       stream.write(bytes, (error) => done(!error));
     });
@@ -271,7 +272,9 @@ class Http1 {
   }
 }
 
-const chunkHead = (length) => Buffer.from(`${length.toString(16)}\r\n`);
+function chunkHead(length) {
+  return Buffer.from(`${length.toString(16)}\r\n`);
+}
 
 function connectionOf(reply, request) {
   if (reply.status === 101) return 'upgrade';
@@ -282,6 +285,7 @@ function connectionOf(reply, request) {
 // dropped.
 class RequestBody {
   #input;
+  #request;
   #limits;
   #reader;
   #parts = [];
@@ -290,6 +294,7 @@ class RequestBody {
 
   constructor(input, request, limits, onWanted) {
     this.#input = input;
+    this.#request = request;
     this.#limits = limits;
     this.#onWanted = onWanted;
     this.wanted = false;
@@ -313,6 +318,12 @@ class RequestBody {
     if (this.#reader.done) return;
     this.#input.poll();
     this.#input.use(this.#reader.feed(this.#input.pending));
+  }
+
+  /** At most so many bytes are kept. */
+  get bound() {
+    const { chunked, contentLength } = this.#request;
+    return chunked ? this.#limits.maxBody : Math.max(0, contentLength);
   }
 
   /**

@@ -43,9 +43,12 @@ class Frames {
   #skip;
   #onFrame;
   #onBytes;
+  #takes;
+  #wanted = true;
 
-  constructor(skip, onFrame, onBytes) {
+  constructor(skip, takes, onFrame, onBytes) {
     this.#skip = skip;
+    this.#takes = takes;
     this.#onFrame = onFrame;
     this.#onBytes = onBytes;
   }
@@ -62,15 +65,18 @@ class Frames {
       if (this.#skip > 0) {
         const part = bytes.subarray(0, this.#skip);
         this.#skip -= part.length;
-        this.#onBytes(part);
+        if (this.#wanted) this.#onBytes(part);
         bytes = bytes.subarray(part.length);
         continue;
       }
       if (bytes.length < HEAD) break;
       const size = HEAD + bytes.readUIntBE(0, 3);
-      if (size > HEAD + MAX_FRAME) this.#skip = size;
-      else if (bytes.length < size) break;
-      else {
+      if (size > HEAD + MAX_FRAME) {
+        this.#skip = size;
+        this.#wanted = this.#takes(bytes);
+      } else if (bytes.length < size) {
+        break;
+      } else {
         this.#onFrame(bytes.subarray(0, size));
         bytes = bytes.subarray(size);
       }
@@ -81,62 +87,86 @@ class Frames {
 
 class Http2Shape extends Duplex {
   #stream;
+  #closeTime;
+  #wanting = false;
   #heads = new Map();
   #in;
   #out;
   #lastStream = 0;
   #unacknowledged = 0;
   #ended = false;
+  #leaving = false;
   #queue = [];
 
-  /** @param {Duplex} stream the decrypted connection */
-  constructor(stream) {
+  /**
+   * @param {Duplex} stream the decrypted connection
+   * @param {number} closeTime how long the last bytes may take to go
+   */
+  constructor(stream, closeTime) {
     super({ allowHalfOpen: true });
     this.#stream = stream;
+    this.#closeTime = closeTime;
     this.#in = new Frames(
       PREFACE,
+      (bytes) => this.#takes(bytes),
       (bytes) => this.#incoming(bytes),
-      (bytes) => this.push(bytes),
+      (bytes) => this.#pass(bytes),
     );
     this.#out = new Frames(
       0,
+      () => true,
       (bytes) => this.#outgoing(bytes),
       (bytes) => this.#queue.push(bytes),
     );
-    stream.on('readable', () => this._read());
+    stream.on('readable', () => this.#pump());
     stream.on('end', () => this.push(null));
     stream.on('close', () => this.destroy());
   }
 
-  /** What the header block of a stream has to be. */
+  /**
+   * What the header block of a stream has to be. It is kept until the frame
+   * passes, at most for as many streams as one connection may have.
+   */
   setHead(streamId, block) {
     this.#heads.set(streamId, block);
-  }
-
-  /** The stream is over. */
-  forget(streamId) {
-    this.#heads.delete(streamId);
   }
 
   // ---- from the peer
 
   _read() {
-    const chunk = this.#stream.read();
-    if (chunk !== null) this.#in.feed(chunk);
+    this.#wanting = true;
+    this.#pump();
   }
 
-  #incoming(bytes) {
+  #pump() {
+    while (this.#wanting) {
+      const chunk = this.#stream.read();
+      if (chunk === null) return;
+      this.#in.feed(chunk);
+    }
+  }
+
+  #pass(bytes) {
+    if (!this.push(bytes)) this.#wanting = false;
+  }
+
+  // nginx takes no notice of a GOAWAY, nor of what belongs to no stream.
+  #takes(bytes) {
     const type = bytes[3];
-    // nginx takes no notice of a GOAWAY, nor of what belongs to no stream.
-    if (type === GOAWAY) return;
     const stream = bytes.readUInt32BE(5) & 0x7fffffff;
     if (type === HEADERS) {
       if (this.#lastStream === 0) this.emit('request');
       this.#lastStream = Math.max(this.#lastStream, stream);
     }
-    if (needStream.has(type) && stream > this.#lastStream) return;
+    if (type === GOAWAY) return false;
+    return !needStream.has(type) || stream <= this.#lastStream;
+  }
+
+  #incoming(bytes) {
+    if (!this.#takes(bytes)) return;
+    const type = bytes[3];
     if (type === SETTINGS && (bytes[4] & ACK) === 0) this.#unacknowledged += 1;
-    this.push(bytes);
+    this.#pass(bytes);
   }
 
   // ---- to the peer
@@ -165,6 +195,8 @@ class Http2Shape extends Duplex {
     const stream = this.#stream;
     this.#ended = true;
     if (stream.destroyed || stream.writableEnded) return;
+    const timer = setTimeout(() => stream.destroy(), this.#closeTime);
+    stream.once('close', () => clearTimeout(timer));
     stream.end(() => stream.destroy());
   }
 
@@ -195,6 +227,10 @@ class Http2Shape extends Duplex {
   #head(stream, flags) {
     const block = this.#heads.get(stream);
     this.#heads.delete(stream);
+    if (block === undefined) {
+      this.destroy();
+      return;
+    }
     const end = flags & END_STREAM;
     let type = HEADERS;
     for (let at = 0; at < block.length; at += MAX_FRAME) {
@@ -216,9 +252,11 @@ class Http2Shape extends Duplex {
     } while (at < payload.length);
   }
 
-  // An error ends the connection at once. Node says "internal error" where
+  // One is enough. An error ends the connection at once. Node says "internal error" where
   // nginx blames the peer.
   #goaway(payload) {
+    if (this.#leaving && payload.readUInt32BE(4) === 0) return;
+    this.#leaving = true;
     const error = payload.readUInt32BE(4);
     const copy = Buffer.from(payload.subarray(0, 8));
     const cut = error === 0 && this.#in.partial;

@@ -3,7 +3,6 @@
 // HTTP/2 by Node's own implementation; the answers are those of HTTP/1.
 
 const { constants, createServer } = require('node:http2');
-const { once } = require('node:events');
 
 const { encodeHead } = require('./hpack.js');
 const { Http2Shape } = require('./http2-shape.js');
@@ -45,7 +44,7 @@ class Http2 {
 
   serve(stream, info) {
     // The session is made, and its event comes, before emit() returns.
-    const shape = new Http2Shape(stream);
+    const shape = new Http2Shape(stream, this.#site.limits.sendTimeout);
     shape.on('error', () => {});
     this.#next = { info, shape, requests: 0 };
     this.#server.emit('connection', shape);
@@ -79,14 +78,15 @@ class Http2 {
     state.requests += 1;
     if (state.requests >= limits.maxRequests) session.close();
     const request = readRequest(raw);
-    const body = new StreamBody(stream, limits);
     const status = request === null ? 400 : request.finish();
     const known = request ?? new Request();
     known.version = VERSION_20;
+    const body = new StreamBody(stream, known, limits);
     const reply =
       status === 0
-        ? await this.#site.respond(known, { ...state.info, body })
+        ? await this.#site.respond(known, { ...state.info, body, stream })
         : this.#site.page(status, known);
+    if (reply.gone) return;
     if (!body.wanted) stream.resume();
     await this.#send(stream, reply, known, state.shape);
   }
@@ -96,7 +96,6 @@ class Http2 {
       const endStream = isHeadOnly(reply, request) || reply.body === null;
       if (stream.destroyed || stream.closed) return;
       shape.setHead(stream.id, this.#block(reply));
-      stream.once('close', () => shape.forget(stream.id));
       const head = { ':status': reply.status };
       stream.respond(head, { endStream, sendDate: false });
       if (!endStream) await writeBody(stream, reply.body);
@@ -123,8 +122,7 @@ async function writeBody(stream, body) {
   }
   for await (const part of body) {
     if (stream.destroyed) throw new Error('the stream is gone');
-    if (stream.write(part)) continue;
-    await Promise.race([once(stream, 'drain'), once(stream, 'close')]);
+    await new Promise((resolve) => stream.write(part, resolve));
   }
   stream.end();
 }
@@ -161,25 +159,38 @@ function usePseudo(request, pseudo) {
 
 class StreamBody {
   #stream;
+  #request;
   #limits;
 
-  constructor(stream, limits) {
+  constructor(stream, request, limits) {
     this.#stream = stream;
+    this.#request = request;
     this.#limits = limits;
     this.wanted = false;
   }
 
+  /** At most so many bytes are kept. */
+  get bound() {
+    const { contentLength } = this.#request;
+    if (this.#stream.endAfterHeaders) return 0;
+    return contentLength === -1 ? this.#limits.maxBody : contentLength;
+  }
+
   /** @returns {Promise<Buffer | number>} as with HTTP/1 */
-  async read() {
+  read() {
     this.wanted = true;
+    const stream = this.#stream;
     const parts = [];
     let size = 0;
-    for await (const part of this.#stream) {
-      size += part.length;
-      if (size > this.#limits.maxBody) return 413;
-      parts.push(part);
-    }
-    return Buffer.concat(parts);
+    return new Promise((resolve) => {
+      stream.on('data', (part) => {
+        size += part.length;
+        if (size <= this.#limits.maxBody) parts.push(part);
+        else resolve(413);
+      });
+      stream.once('end', () => resolve(Buffer.concat(parts)));
+      stream.once('close', () => resolve(0));
+    });
   }
 }
 

@@ -52,8 +52,7 @@ class Origin {
 
   /** @returns {Promise<Reply>} */
   async answer(request, context) {
-    const length = Math.max(0, request.contentLength);
-    const reserved = request.chunked ? this.#limits.maxBody : length;
+    const reserved = context.body.bound;
     if (this.#held + reserved > this.#limits.maxBodies) {
       return this.#page(500, request);
     }
@@ -61,7 +60,10 @@ class Origin {
     try {
       const body = await context.body.read();
       if (Buffer.isBuffer(body)) return await this.#ask(request, context, body);
-      const reply = this.#page(body === 400 || body === 413 ? body : 400, request);
+      const reply = this.#page(
+        body === 400 || body === 413 ? body : 400,
+        request,
+      );
       reply.gone = body === 0 || body === 408;
       return reply;
     } catch (error) {
@@ -95,13 +97,18 @@ class Origin {
       servername: isIP(name) ? undefined : name,
       maxHeaderSize: 8192,
     });
-    if (!request.hasBody) outgoing.useChunkedEncodingByDefault = false;
     return new Promise((resolve, reject) => {
       outgoing.setTimeout(this.#limits.proxyTimeout, () => {
         outgoing.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' }));
       });
       outgoing.on('error', reject);
+      const giveUp = () => outgoing.destroy();
+      context.stream.once('close', giveUp);
+      outgoing.once('close', () => {
+        context.stream.removeListener('close', giveUp);
+      });
       outgoing.on('response', (incoming) => {
+        incoming.on('error', () => {});
         resolve(this.#take(incoming, request));
       });
       outgoing.on('upgrade', (incoming, socket, head) => {
@@ -109,6 +116,7 @@ class Origin {
         const reply = this.#take(incoming, request);
         reply.upgrade = socket;
         reply.length = -1;
+        reply.release = () => socket.destroy();
         resolve(reply);
       });
       outgoing.end(body);
@@ -142,6 +150,10 @@ class Origin {
   }
 }
 
+// Without a length Node would send an empty body in chunks.
+const bodyless = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
+const usesBody = (request) => !bodyless.has(request.method);
+
 function requestFields(request, { remoteAddress }, body) {
   const upgrade = request.headers.get('upgrade');
   const wantsUpgrade = upgrade !== undefined && request.version < VERSION_20;
@@ -155,7 +167,7 @@ function requestFields(request, { remoteAddress }, body) {
   ];
   if (wantsUpgrade) fields.push(['Upgrade', upgrade]);
   fields.push(['Connection', wantsUpgrade ? 'upgrade' : 'close']);
-  if (request.hasBody || body.length > 0 || request.contentLength === 0) {
+  if (request.hasBody || request.contentLength === 0 || usesBody(request)) {
     fields.push(['Content-Length', String(body.length)]);
   }
   for (const [name, value] of request.fields) {

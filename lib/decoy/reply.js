@@ -84,8 +84,9 @@ function weakTag([name, value]) {
   return [name, strong ? `W/${value}` : value];
 }
 
-const hasField = (reply, wanted) =>
-  reply.fields.some(([name]) => name.toLowerCase() === wanted);
+function hasField(reply, wanted) {
+  return reply.fields.some(([name]) => name.toLowerCase() === wanted);
+}
 
 function takesGzip(request) {
   const accepted = request.headers.get('accept-encoding');

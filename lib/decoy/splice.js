@@ -13,12 +13,12 @@
  */
 function splice(visitor, early, origin, idle) {
   return new Promise((resolve) => {
-    const finish = (orderly) => {
+    const timer = setTimeout(finish, idle, false);
+    function finish(orderly) {
       clearTimeout(timer);
       origin.destroy();
       resolve(orderly);
-    };
-    const timer = setTimeout(() => finish(false), idle);
+    }
     for (const stream of [visitor, origin]) {
       stream.on('error', () => finish(false));
       stream.once('close', () => finish(false));

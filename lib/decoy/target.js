@@ -53,7 +53,6 @@ function removeDots(path) {
  * its port; null if nginx does not take it.
  */
 function readHost(value) {
-  // eslint-disable-next-line no-control-regex
   if (/[\0-\x20\x7f/]/.test(value) || value.includes('..')) return null;
   const literal = value.startsWith('[');
   const end = literal ? value.indexOf(']') + 1 : value.indexOf(':');
@@ -64,7 +63,6 @@ function readHost(value) {
 
 // What nginx escapes in a path that it puts into a Location field.
 function escapePath(path) {
-  // eslint-disable-next-line no-control-regex
   return path.replace(/[\0-\x20"#%<>?\\^`{|}\x7f-\xff]/g, (c) => {
     const hex = c.charCodeAt(0).toString(16).toUpperCase();
     return `%${hex.padStart(2, '0')}`;

@@ -117,7 +117,7 @@ function testFiles(folder, filter) {
     .readdirSync(dir, { recursive: nested })
     .map(String)
     .filter((file) => file.endsWith('.test.js'))
-    .filter((file) => !(nested && /^(interop|fuzz|c|types)\//.test(file)))
+    .filter((file) => !(nested && /^(interop|probe|fuzz|c|types)\//.test(file)))
     .filter((f) => filter.length === 0 || filter.some((x) => f.includes(x)))
     .map((file) => `${folder}/${file}`)
     .sort();
@@ -177,6 +177,11 @@ async function js({ filter = [] } = {}) {
 async function interop({ filter = [] } = {}) {
   await build();
   return tapFiles(testFiles('test/interop', filter), { timeout: 300 });
+}
+
+// The decoy and a real nginx, asked the same things. Needs no addon.
+async function probe({ filter = [] } = {}) {
+  return tapFiles(testFiles('test/probe', filter), { timeout: 300 });
 }
 
 // The interop run once more, with the addon under ASan and UBSan.
@@ -254,6 +259,7 @@ module.exports = {
   c,
   js,
   interop,
+  probe,
   sanitize,
   fuzz,
   interopSanitized,

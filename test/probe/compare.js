@@ -73,7 +73,9 @@ async function compare(probes, servers, origin = 'http://origin.test') {
 /** The table of docs/stealth-differences.md: "probe: what" → reason. */
 function readAccepted() {
   const file = path.join(__dirname, '../../docs/stealth-differences.md');
-  const rows = fs.readFileSync(file, 'utf8').matchAll(/^\| `(.*?)` *\| (\w+) +\|/gm);
+  const rows = fs
+    .readFileSync(file, 'utf8')
+    .matchAll(/^\| `(.*?)` *\| (\w+) +\|/gm);
   return new Set(Array.from(rows, (row) => `${row[1]} | ${row[2]}`));
 }
 

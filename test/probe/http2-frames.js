@@ -54,7 +54,8 @@ function probe(name, send) {
   return { name: `h2: ${name}`, tls: h2, steps: [{ send }], frames: true };
 }
 
-const ask = (method, path, more) => start + headers(1, fields(method, path, more));
+const ask = (method, path, more) =>
+  start + headers(1, fields(method, path, more));
 
 const probes = [
   probe('GET of a file', ask('GET', '/a.txt')),
@@ -69,8 +70,15 @@ const probes = [
   probe('large file', ask('GET', '/large.bin')),
   probe('escaped above the root', ask('GET', '/%2e%2e/x')),
   probe('TRACE', ask('TRACE', '/')),
-  probe('no authority', start + headers(1, { ':method': 'GET', ':scheme': 'https', ':path': '/' })),
-  probe('no path', start + headers(1, { ':method': 'GET', ':scheme': 'https', ':authority': 'a' })),
+  probe(
+    'no authority',
+    start + headers(1, { ':method': 'GET', ':scheme': 'https', ':path': '/' }),
+  ),
+  probe(
+    'no path',
+    start +
+      headers(1, { ':method': 'GET', ':scheme': 'https', ':authority': 'a' }),
+  ),
   probe('upper case name', ask('GET', '/', { Foo: 'bar' })),
   probe('connection field', ask('GET', '/', { connection: 'close' })),
   probe('PING', start + frame(PING, 0, 0, '12345678')),
@@ -80,11 +88,20 @@ const probes = [
   probe('even stream', start + headers(2, fields('GET', '/'))),
   probe('DATA on an idle stream', start + frame(DATA, 0, 1, 'abc')),
   probe('window of zero', start + frame(WINDOW_UPDATE, 0, 0, '\0\0\0\0')),
-  probe('RST_STREAM of an idle stream', start + frame(RST_STREAM, 0, 1, '\0\0\0\0')),
+  probe(
+    'RST_STREAM of an idle stream',
+    start + frame(RST_STREAM, 0, 1, '\0\0\0\0'),
+  ),
   probe('CONTINUATION alone', start + frame(CONTINUATION, 4, 1)),
   probe('frame too large', `${start}\xff\xff\xff\0\0\0\0\0\x01`),
-  probe('unknown frame', `${start}${frame(99, 0, 0, 'x')}${headers(1, fields('GET', '/a.txt'))}`),
-  probe('bad compression', start + frame(HEADERS, 5, 1, '\xff\xff\xff\xff\xff\xff')),
+  probe(
+    'unknown frame',
+    `${start}${frame(99, 0, 0, 'x')}${headers(1, fields('GET', '/a.txt'))}`,
+  ),
+  probe(
+    'bad compression',
+    start + frame(HEADERS, 5, 1, '\xff\xff\xff\xff\xff\xff'),
+  ),
 ];
 
 const names = [
@@ -119,7 +136,9 @@ function describeFrames(text) {
 // `date` has index 33, `location` 46: the time and our port differ always.
 function describePayload(name, payload) {
   if (name === 'DATA') return `${payload.length} ${payload.toString('latin1')}`;
-  const text = payload.toString('hex').replace(/619[0-9a-f][0-9a-f]{44}/, '61…');
+  const text = payload
+    .toString('hex')
+    .replace(/619[0-9a-f][0-9a-f]{44}/, '61…');
   return text.replace(/6e(9[0-9a-f]).*/, '6e…');
 }
 

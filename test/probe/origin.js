@@ -17,10 +17,12 @@ const chunks =
 const pages = {
   '/chunked': () =>
     answer('200 Fine', chunks, '5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n'),
-  '/close': () => answer('200 OK', 'Content-Type: text/plain\r\n', 'until the end'),
+  '/close': () =>
+    answer('200 OK', 'Content-Type: text/plain\r\n', 'until the end'),
   '/redirect': (port) =>
     sized('302 Found', '', `Location: http://127.0.0.1:${port}/next?x\r\n`),
-  '/elsewhere': () => sized('302 Found', '', 'Location: https://other.test/\r\n'),
+  '/elsewhere': () =>
+    sized('302 Found', '', 'Location: https://other.test/\r\n'),
   '/missing': () => sized('404 Gone Fishing', 'not here', 'X-Own: 1\r\n'),
   '/204': () => answer('204 No Content', 'X-Own: 1\r\n'),
   '/304': () => answer('304 Not Modified', 'ETag: "abc"\r\n'),

@@ -35,6 +35,7 @@ async function lab(t, kind) {
 
 const skip = peers.skip('nginx', 'openssl');
 
+t.setTimeout(280_000);
 const accepted = readAccepted();
 const seen = new Set();
 
