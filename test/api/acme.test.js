@@ -5,6 +5,7 @@ const { X509Certificate, createPrivateKey } = require('node:crypto');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
+const { State } = require('../../lib/acme/state.js');
 const { names, withDirectory } = require('../lib/acme.js');
 const { Problem } = require('../lib/acme-directory.js');
 
@@ -276,6 +277,38 @@ function get(port, path, method = 'GET') {
   });
 }
 
+t.test('stopped while it polls', async (t) => {
+  const { clock, directory, start } = await withDirectory(t);
+  const reached = new Promise((resolve) => {
+    directory.fault = (path) => path.endsWith('/cert') && resolve();
+  });
+  const { acme, records } = await start();
+  const before = clock.time;
+  await reached;
+  await acme.stop();
+  t.equal(clock.time, before, 'nothing is waited for');
+  t.strictSame(records, []);
+});
+
+t.test('a certificate that cannot be kept is used', async (t) => {
+  const { clock, directory, dir, start } = await withDirectory(t);
+  const { certificateFile } = new State({
+    dir,
+    directory: directory.url,
+    domains: names,
+  });
+  directory.onChallenge = () =>
+    fs.mkdirSync(certificateFile, { recursive: true });
+  const { listener, named } = await start();
+  await listener.issued();
+  await clock.asleep();
+  t.match(named('acme certificate not saved'), [
+    { level: 'ERROR', fields: { reason: 'EISDIR' } },
+  ]);
+  t.equal(directory.orders.length, 1);
+  t.strictSame(named('acme failed'), []);
+});
+
 t.test('http-01 answers pending tokens and nothing else', async (t) => {
   const { clock, directory, start } = await withDirectory(t);
   const token = '/.well-known/acme-challenge/a-token';
@@ -309,6 +342,17 @@ t.test('http-01 answers pending tokens and nothing else', async (t) => {
   t.equal((await get(port, token)).status, 404, 'it is no longer pending');
   await acme.stop();
   await t.rejects(get(port, token), { code: 'ECONNREFUSED' });
+});
+
+t.test('http-01 in front of a site', async (t) => {
+  const { start } = await withDirectory(t);
+  const { acme } = await start({
+    challenge: 'http-01',
+    httpListen: { host: '127.0.0.1', port: 0 },
+    httpFallback: (_request, response) => response.end('the site'),
+  });
+  const { port } = acme.address();
+  t.strictSame(await get(port, '/'), { status: 200, body: 'the site' });
 });
 
 t.test('http-01 where the port is taken', async (t) => {
