@@ -182,6 +182,60 @@ t.test('a moment of failure while polling costs no order', async (t) => {
   t.strictSame(named('acme failed'), []);
 });
 
+t.test('an answer that is lost costs no certificate', async (t) => {
+  const { directory, start } = await withDirectory(t);
+  let left = 2;
+  directory.fault = (path) =>
+    path.endsWith('/finalize') &&
+    left-- > 0 &&
+    new Problem(503, 'serverInternal');
+  directory.onIssue = () => {
+    throw new Problem(503, 'serverInternal');
+  };
+  const { listener, named } = await start();
+  await listener.issued();
+  t.equal(directory.orders.length, 1);
+  t.equal(directory.count('/order/0/finalize'), 3);
+  t.strictSame(named('acme failed'), []);
+});
+
+t.test('a clock that is set back', async (t) => {
+  const { clock, directory, start } = await withDirectory(t);
+  directory.fault = () => new Problem(500, 'serverInternal');
+  const { listener } = await start();
+  const nap = await clock.asleep();
+  directory.fault = null;
+  clock.time -= 365 * DAY_MS;
+  nap.wake();
+  await listener.issued();
+  t.equal(directory.orders.length, 1);
+});
+
+t.test('another address to write to', async (t) => {
+  const { clock, directory, start } = await withDirectory(t);
+  const before = await start({ email: 'me@one.example' });
+  await before.listener.issued();
+  await before.acme.stop();
+  clock.time += 100 * DAY_MS;
+  const { listener } = await start({ email: 'you@one.example' });
+  await listener.issued(2);
+  const contacts = [...directory.accounts.values()].map((one) => one.contact);
+  t.strictSame(contacts, [['mailto:you@one.example']]);
+});
+
+t.test('an authority file without a certificate', async (t) => {
+  const { start } = await withDirectory(t);
+  const option = 'acmeCa';
+  await t.rejects(start({ ca: Buffer.from('x') }), {
+    code: 'ERR_WRAITH_INVALID_ARGUMENT',
+    option,
+  });
+  await t.rejects(start({ ca: '/nonexistent/ca.pem' }), {
+    code: 'ERR_WRAITH_FILE',
+    option,
+  });
+});
+
 t.test('rejected nonces', async (t) => {
   const { directory, start } = await withDirectory(t);
   let turn = 0;
