@@ -3,6 +3,8 @@
 // Certificates from an ACME directory (RFC 8555), for names and addresses, and
 // their renewal. One object looks after one certificate.
 
+const { X509Certificate } = require('node:crypto');
+
 const { Http01, TlsAlpn } = require('./acme/challenge.js');
 const { acmeFailure, asFailure } = require('./acme/failure.js');
 const { loadLibrary } = require('./acme/library.js');
@@ -12,6 +14,7 @@ const { State, newKey } = require('./acme/state.js');
 const times = require('./acme/times.js');
 const { Transport } = require('./acme/transport.js');
 const { renewalId, selfSign } = require('./acme/x509.js');
+const { optionError } = require('./errors.js');
 const { readSource } = require('./files.js');
 const { check } = require('./options.js');
 
@@ -22,6 +25,16 @@ const NONCE_TRIES = 10;
 
 /** The directory does not know the account any more. */
 const ACCOUNT_GONE = ['accountDoesNotExist', 'unauthorized'];
+
+async function readAuthority(ca) {
+  const { text } = await readSource('acmeCa', ca);
+  try {
+    new X509Certificate(text);
+    return text;
+  } catch {
+    throw optionError('acmeCa', 'holds no certificate in PEM');
+  }
+}
 
 class Acme {
   #o;
@@ -85,7 +98,7 @@ class Acme {
   async #prepare() {
     const { challenge, ca, domains } = this.#o;
     this.#library = loadLibrary();
-    if (ca !== undefined) this.#ca = (await readSource('acmeCa', ca)).text;
+    if (ca !== undefined) this.#ca = await readAuthority(ca);
     this.#state = new State(this.#o);
     this.#key = await this.#state.key();
     this.#challenge =
@@ -130,9 +143,16 @@ class Acme {
       this.#attempts = 0;
       return Math.min(this.#dueAt, this.#infoAt) - now;
     }
-    if (now < this.#retryAt) return this.#retryAt - now;
+    if (this.#isAhead(this.#retryAt)) return this.#retryAt - now;
     await this.#attempt();
     return 0;
+  }
+
+  // What lies further ahead than we ever wait was reckoned by a clock that has
+  // been set back since.
+  #isAhead(time) {
+    const wait = time - this.#now();
+    return wait > 0 && wait <= times.WAIT_MAX_MS;
   }
 
   // One that succeeds is followed by a pause too: with a wrong clock, or a
@@ -191,7 +211,7 @@ class Acme {
   // What the directory itself says of the time to renew (RFC 9773). Without an
   // answer, what was known before holds, and the lifetime decides otherwise.
   async #askWhen() {
-    if (!this.#id || this.#now() < this.#infoAt) return;
+    if (!this.#id || this.#isAhead(this.#infoAt)) return;
     this.#infoAt = this.#now() + times.RENEWAL_INFO_MS;
     try {
       await this.#withClient({ key: this.#key }, (client, transport) =>

@@ -36,13 +36,9 @@ class Order {
    * @returns {Promise<object>} as parseCertificate()
    */
   async run(replaces) {
-    let order = await this.#create(replaces);
-    for (const url of order.authorizations ?? []) await this.#authorize(url);
-    order = await this.#settled(() => this.client.getOrder(order), ['pending']);
-    if (order.status === 'ready') order = await this.#finalize(order);
-    // The directory may take its time to sign.
-    const waiting = ['ready', 'processing'];
-    order = await this.#settled(() => this.client.getOrder(order), waiting);
+    const created = await this.#create(replaces);
+    for (const url of created.authorizations ?? []) await this.#authorize(url);
+    const order = await this.#patiently(() => this.#advance(created));
     if (order.status !== 'valid') throw refused(order);
     return this.#download(order);
   }
@@ -90,20 +86,28 @@ class Order {
     );
     try {
       await this.client.completeChallenge(challenge);
-      const read = () => this.#authorization(url);
-      const end = await this.#settled(read, ['pending', 'processing']);
+      const end = await this.#patiently(async () => {
+        const seen = await this.#authorization(url);
+        return seen.status === 'pending' ? undefined : seen;
+      });
       if (end.status !== 'valid') throw unproved(end, type);
     } finally {
       await takeDown();
     }
   }
 
-  async #finalize(order) {
-    const [, csr] = await this.library.crypto.createCsr(
-      { altNames: [...this.names] },
-      this.key,
-    );
-    return this.client.finalizeOrder(order, csr);
+  // The order, once nothing more is to come of it. Asked again after a failure
+  // it goes on from where the directory is.
+  async #advance(created) {
+    let order = await this.client.getOrder(created);
+    if (order.status === 'ready') {
+      const names = { altNames: [...this.names] };
+      const [, csr] = await this.library.crypto.createCsr(names, this.key);
+      order = await this.client.finalizeOrder(order, csr);
+    }
+    return ['pending', 'ready', 'processing'].includes(order.status)
+      ? undefined
+      : order;
   }
 
   async #download(order) {
@@ -116,14 +120,6 @@ class Order {
     }
     if (isCertificateFor(certificate, this.key, this.names)) return certificate;
     throw acmeFailure('certificate', { detail: 'of another key or name' });
-  }
-
-  // Reads until the status is none of those.
-  #settled(read, statuses) {
-    return this.#patiently(async () => {
-      const object = await read();
-      return statuses.includes(object.status) ? undefined : object;
-    });
   }
 
   // Tries until there is a result. A directory that fails for a moment is not

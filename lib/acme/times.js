@@ -6,6 +6,9 @@
 const HOUR_MS = 3600_000;
 const DAY_MS = 24 * HOUR_MS;
 
+/** No wait for a directory is longer, whatever it asks for. */
+const WAIT_MAX_MS = DAY_MS;
+
 const SHORT_LIVED_MS = 10 * DAY_MS;
 const BACKOFF_MIN_MS = 2 * 60_000;
 const BACKOFF_MAX_MS = 6 * HOUR_MS;
@@ -38,7 +41,7 @@ const timeWithin = ({ start, end }, random) => start + (end - start) * random;
 /** How long renewal information is good. */
 function renewalInfoAge(retryAfter) {
   if (!retryAfter) return RENEWAL_INFO_MS;
-  return Math.min(Math.max(retryAfter, RENEWAL_INFO_MIN_MS), DAY_MS);
+  return Math.min(Math.max(retryAfter, RENEWAL_INFO_MIN_MS), WAIT_MAX_MS);
 }
 
 /** How long to wait after so many failures in a row, the first being 1. */
@@ -49,6 +52,7 @@ function backoff(failures, random) {
 
 module.exports = {
   RENEWAL_INFO_MS,
+  WAIT_MAX_MS,
   backoff,
   readWindow,
   renewalInfoAge,

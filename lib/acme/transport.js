@@ -7,10 +7,10 @@
 const https = require('node:https');
 
 const { acmeFailure, problemName } = require('./failure.js');
+const { WAIT_MAX_MS } = require('./times.js');
 
-const RESPONSE_MAX = 1024 * 1024;
+const RESPONSE_MAX_BYTES = 1024 * 1024;
 const REQUEST_MS = 30_000;
-const RETRY_AFTER_MAX_MS = 24 * 3600_000;
 
 /** Retry-After, seconds or a date, in milliseconds from now; 0 for none. */
 function parseRetryAfter(value, now) {
@@ -18,16 +18,16 @@ function parseRetryAfter(value, now) {
   const wait = /^\d+$/.test(value)
     ? Number(value) * 1000
     : Date.parse(value) - now;
-  return wait > 0 ? Math.min(wait, RETRY_AFTER_MAX_MS) : 0;
+  return wait > 0 ? Math.min(wait, WAIT_MAX_MS) : 0;
 }
 
-function readBody(response) {
+function readBody(response, maxBytes) {
   return new Promise((resolve, reject) => {
     const chunks = [];
     let size = 0;
     response.on('data', (chunk) => {
       size += chunk.length;
-      if (size > RESPONSE_MAX) response.destroy(new Error('too long'));
+      if (size > maxBytes) response.destroy(new Error('too long'));
       else chunks.push(chunk);
     });
     response.on('end', () => resolve(Buffer.concat(chunks).toString()));
@@ -49,11 +49,21 @@ function decode(headers, text) {
 
 class Transport {
   /**
-   * @param {{ ca?: Buffer, signal: AbortSignal, now: () => number }} options
+   * @param {{ ca?: Buffer, signal?: AbortSignal, now: () => number,
+   *   requestMs?: number, maxBytes?: number }} options how long a request may
+   *   take as a whole, and how long an answer may be
    */
-  constructor({ ca, signal, now }) {
+  constructor({
+    ca,
+    signal,
+    now,
+    requestMs = REQUEST_MS,
+    maxBytes = RESPONSE_MAX_BYTES,
+  }) {
     this.now = now;
     this.signal = signal;
+    this.requestMs = requestMs;
+    this.maxBytes = maxBytes;
     this.agent = new https.Agent({ ca, keepAlive: true, maxSockets: 2 });
     /** What the last response said of when to ask again, in milliseconds. */
     this.retryAfter = 0;
@@ -106,7 +116,7 @@ class Transport {
     });
     const late = setTimeout(
       () => request.destroy(new Error('no answer in time')),
-      REQUEST_MS,
+      this.requestMs,
     );
     try {
       const response = await new Promise((resolve, reject) => {
@@ -114,7 +124,7 @@ class Transport {
         request.on('error', reject);
         request.end(body);
       });
-      return { response, text: await readBody(response) };
+      return { response, text: await readBody(response, this.maxBytes) };
     } catch (cause) {
       const detail = cause.code ?? cause.message;
       throw acmeFailure('unreachable', { detail, cause, transient: true });

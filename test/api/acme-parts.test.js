@@ -3,7 +3,9 @@
 const t = require('tap');
 const { execFileSync, spawnSync } = require('node:child_process');
 const { X509Certificate, createPrivateKey, webcrypto } = require('node:crypto');
+const { once } = require('node:events');
 const fs = require('node:fs');
+const https = require('node:https');
 const os = require('node:os');
 const path = require('node:path');
 const x509 = require('@peculiar/x509');
@@ -14,6 +16,7 @@ const {
 } = require('../../lib/acme.js');
 const names = require('../../lib/acme/names.js');
 const times = require('../../lib/acme/times.js');
+const { Transport } = require('../../lib/acme/transport.js');
 const { renewalId } = require('../../lib/acme/x509.js');
 const peers = require('../../scripts/peers.js');
 
@@ -199,6 +202,40 @@ t.test('times', async (t) => {
   t.equal(times.renewalInfoAge(0), 6 * 3600_000);
   t.equal(times.renewalInfoAge(1), 60_000);
   t.equal(times.renewalInfoAge(1e12), DAY_MS);
+});
+
+t.test('requests have bounds', async (t) => {
+  const own = selfSigned(['127.0.0.1']);
+  const server = https.createServer(own, (request, response) => {
+    if (request.url === '/long') response.end('x'.repeat(1001));
+    else if (request.url === '/cut') response.destroy();
+    else if (request.url === '/drip') response.write('x');
+    else if (request.url === '/moved') {
+      response.writeHead(302, { Location: 'https://127.0.0.1:1/' }).end();
+    } else if (request.url !== '/silent') response.end('x'.repeat(1000));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  t.teardown(() => server.closeAllConnections());
+  const base = `https://127.0.0.1:${server.address().port}`;
+  const options = { ca: own.cert, now: Date.now, maxBytes: 1000 };
+  const patient = new Transport(options);
+  t.teardown(() => patient.close());
+  const hasty = new Transport({ ...options, requestMs: 20 });
+  t.teardown(() => hasty.close());
+  t.match(await patient.request(`${base}/`, 'get'), { status: 200 });
+  t.match(await patient.request(`${base}/moved`, 'get'), { status: 302 });
+  const code = 'ERR_WRAITH_ACME_FAILED';
+  const unreachable = { code, reason: 'unreachable', transient: true };
+  await t.rejects(patient.request(`${base}/long`, 'get'), unreachable);
+  await t.rejects(patient.request(`${base}/cut`, 'get'), unreachable);
+  await t.rejects(hasty.request(`${base}/silent`, 'get'), unreachable);
+  await t.rejects(hasty.request(`${base}/drip`, 'get'), unreachable);
+  await t.rejects(patient.request('http://127.0.0.1:1/', 'get'), {
+    code,
+    reason: 'protocol',
+  });
 });
 
 // A copy of the package where node_modules is not above it.

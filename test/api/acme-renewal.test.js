@@ -66,6 +66,16 @@ t.test('renewal information of the directory', async (t) => {
   t.equal(directory.orders[1].replaces, directory.orders[0].id);
 });
 
+t.test('a window after the end of the certificate', async (t) => {
+  const lifetime = 6 * DAY_MS;
+  const { clock, directory, start } = await withDirectory(t, { lifetime });
+  directory.window = [clock.now() + 7 * DAY_MS, clock.now() + 8 * DAY_MS];
+  const { listener } = await start({ random: () => 0 });
+  await listener.issued();
+  await clock.pass(3 * DAY_MS + HOUR_MS);
+  t.equal(directory.orders.length, 2);
+});
+
 t.test('a directory that calls every certificate old', async (t) => {
   const { clock, directory, start } = await withDirectory(t);
   directory.window = [clock.now() - 2, clock.now() - 1];

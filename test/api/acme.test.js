@@ -5,6 +5,7 @@ const { X509Certificate, createPrivateKey } = require('node:crypto');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
+const { State } = require('../../lib/acme/state.js');
 const { names, withDirectory } = require('../lib/acme.js');
 const { Problem } = require('../lib/acme-directory.js');
 
@@ -181,6 +182,60 @@ t.test('a moment of failure while polling costs no order', async (t) => {
   t.strictSame(named('acme failed'), []);
 });
 
+t.test('an answer that is lost costs no certificate', async (t) => {
+  const { directory, start } = await withDirectory(t);
+  let left = 2;
+  directory.fault = (path) =>
+    path.endsWith('/finalize') &&
+    left-- > 0 &&
+    new Problem(503, 'serverInternal');
+  directory.onIssue = () => {
+    throw new Problem(503, 'serverInternal');
+  };
+  const { listener, named } = await start();
+  await listener.issued();
+  t.equal(directory.orders.length, 1);
+  t.equal(directory.count('/order/0/finalize'), 3);
+  t.strictSame(named('acme failed'), []);
+});
+
+t.test('a clock that is set back', async (t) => {
+  const { clock, directory, start } = await withDirectory(t);
+  directory.fault = () => new Problem(500, 'serverInternal');
+  const { listener } = await start();
+  const nap = await clock.asleep();
+  directory.fault = null;
+  clock.time -= 365 * DAY_MS;
+  nap.wake();
+  await listener.issued();
+  t.equal(directory.orders.length, 1);
+});
+
+t.test('another address to write to', async (t) => {
+  const { clock, directory, start } = await withDirectory(t);
+  const before = await start({ email: 'me@one.example' });
+  await before.listener.issued();
+  await before.acme.stop();
+  clock.time += 100 * DAY_MS;
+  const { listener } = await start({ email: 'you@one.example' });
+  await listener.issued(2);
+  const contacts = [...directory.accounts.values()].map((one) => one.contact);
+  t.strictSame(contacts, [['mailto:you@one.example']]);
+});
+
+t.test('an authority file without a certificate', async (t) => {
+  const { start } = await withDirectory(t);
+  const option = 'acmeCa';
+  await t.rejects(start({ ca: Buffer.from('x') }), {
+    code: 'ERR_WRAITH_INVALID_ARGUMENT',
+    option,
+  });
+  await t.rejects(start({ ca: '/nonexistent/ca.pem' }), {
+    code: 'ERR_WRAITH_FILE',
+    option,
+  });
+});
+
 t.test('rejected nonces', async (t) => {
   const { directory, start } = await withDirectory(t);
   let turn = 0;
@@ -276,6 +331,38 @@ function get(port, path, method = 'GET') {
   });
 }
 
+t.test('stopped while it polls', async (t) => {
+  const { clock, directory, start } = await withDirectory(t);
+  const reached = new Promise((resolve) => {
+    directory.fault = (path) => path.endsWith('/cert') && resolve();
+  });
+  const { acme, records } = await start();
+  const before = clock.time;
+  await reached;
+  await acme.stop();
+  t.equal(clock.time, before, 'nothing is waited for');
+  t.strictSame(records, []);
+});
+
+t.test('a certificate that cannot be kept is used', async (t) => {
+  const { clock, directory, dir, start } = await withDirectory(t);
+  const { certificateFile } = new State({
+    dir,
+    directory: directory.url,
+    domains: names,
+  });
+  directory.onChallenge = () =>
+    fs.mkdirSync(certificateFile, { recursive: true });
+  const { listener, named } = await start();
+  await listener.issued();
+  await clock.asleep();
+  t.match(named('acme certificate not saved'), [
+    { level: 'ERROR', fields: { reason: 'EISDIR' } },
+  ]);
+  t.equal(directory.orders.length, 1);
+  t.strictSame(named('acme failed'), []);
+});
+
 t.test('http-01 answers pending tokens and nothing else', async (t) => {
   const { clock, directory, start } = await withDirectory(t);
   const token = '/.well-known/acme-challenge/a-token';
@@ -309,6 +396,17 @@ t.test('http-01 answers pending tokens and nothing else', async (t) => {
   t.equal((await get(port, token)).status, 404, 'it is no longer pending');
   await acme.stop();
   await t.rejects(get(port, token), { code: 'ECONNREFUSED' });
+});
+
+t.test('http-01 in front of a site', async (t) => {
+  const { start } = await withDirectory(t);
+  const { acme } = await start({
+    challenge: 'http-01',
+    httpListen: { host: '127.0.0.1', port: 0 },
+    httpFallback: (_request, response) => response.end('the site'),
+  });
+  const { port } = acme.address();
+  t.strictSame(await get(port, '/'), { status: 200, body: 'the site' });
 });
 
 t.test('http-01 where the port is taken', async (t) => {

@@ -47,6 +47,7 @@ class AcmeDirectory {
     this.fault = null; // (path) → a Problem to answer with, or undefined
     this.challengeError = null; // a problem document: challenges fail
     this.onChallenge = null; // called when one is said to be up
+    this.onIssue = null; // called when a certificate has been signed
     this.requests = []; // paths
     this.orders = [];
     this.accounts = new Map(); // url → { key, contact, status }
@@ -235,7 +236,10 @@ class AcmeDirectory {
     );
     this.things.set(path, { read: () => this.#orderState(order, path) });
     this.things.set(`${path}/finalize`, {
-      post: ({ csr }) => this.#issue(order, csr, path),
+      post: async ({ csr }) => {
+        await this.#issue(order, csr, path);
+        await this.onIssue?.();
+      },
       read: () => this.#orderState(order, path),
     });
     const location = this.base + path;
