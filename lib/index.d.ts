@@ -98,11 +98,6 @@ export interface ConnectOptions {
    */
   server?: string;
   /**
-   * 'socks5://', 'socks5h://' or 'http://' and [user:password@]host[:port]: how
-   * the server is reached. Names go to the proxy as they are.
-   */
-  proxy?: string;
-  /**
    * tls, wss: the name that is asked for and that the certificate must be for.
    * Default: that of the server.
    */
@@ -463,11 +458,6 @@ export interface ServeOptions {
    * stealthSecret, else nowhere.
    */
   wsPath?: string;
-  /**
-   * As in ConnectOptions: how channels reach their destinations. Address rules
-   * cannot see what a name leads to then.
-   */
-  proxy?: string;
   /** 0: no limit, the default. IPv6 is counted by /64. */
   maxConnectionsPerIp?: number;
   /** Default 10. */
