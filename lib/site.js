@@ -82,9 +82,8 @@ class Site {
     native.tlsChallenge(tls, name);
   }
 
-  visit({ stream, head, alpn, servername, remoteAddress, plain }) {
+  visit({ stream, alpn, servername, remoteAddress, plain }) {
     const visitor = new WraithStream(stream, {}, { ref: false });
-    if (head) visitor.unshift(Buffer.from(head, 'base64'));
     this.#decoy.handle(visitor, {
       alpn: alpn || false,
       servername: servername || false,

@@ -36,8 +36,7 @@ static int take(wr_server *s, wr_link *link, const char *address,
       !wr__limits_sessions(s, address, transport)) {
     return WR_ELIMIT;
   }
-  return wr__session_start(s, link, address, transport, (wr_slice){NULL, 0},
-                           id);
+  return wr__session_start(s, link, address, transport, id);
 }
 
 static int take_accepted(wr_server *s, wr_listen_kind kind, wr_link *link) {

@@ -27,7 +27,6 @@ typedef struct wr_visitor {
   const char *remote_address; /* "" where there is none */
   const char *server_name;    /* SNI as it was sent, "" if it was not */
   wr_slice alpn;              /* the protocol agreed on; empty if none was */
-  wr_slice head;              /* what was read before what the link has next */
   bool plain;                 /* not TLS at all; the link is the carrier's */
 } wr_visitor;
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "net/tls.h"
+#include "net/unread.h"
 #include "net/ws_handshake.h"
 
 /* Connections of TLS listeners that are nobody's yet: first the handshake, then,
@@ -16,8 +17,6 @@
 
 /* As nginx: a connection whose request is not complete by then is closed. */
 #define FIRST_BYTES_MS 60000u
-/* More than a banner has before it is known as one. */
-#define EARLY_MAX 16
 
 typedef struct arrival {
   wr_list node;
@@ -60,32 +59,40 @@ static void drop(arrival *a, wr_close_mode mode) {
 
 /* WHAT IT IS */
 
+/* Whoever gets the link reads from the first byte on. False: it is dropped. */
+static bool give_back(arrival *a) {
+  wr_link *link;
+  if (a->before.len == 0) {
+    return true;
+  }
+  if (wr_unread_new(a->link, a->before, &link) != 0) {
+    drop(a, WR_CLOSE_RESET);
+    return false;
+  }
+  a->link = link;
+  return true;
+}
+
 /* The arrival is gone: its place among the startups is the session's. */
 static void start_session(wr_server *s, wr_link *link, const char *address,
-                          const char *transport, wr_slice early) {
+                          const char *transport) {
   uint32_t id;
   link->handler = NULL;
   if (!wr__limits_address(s, address, transport) ||
       !wr__limits_sessions(s, address, transport) ||
-      wr__session_start(s, link, address, transport, early, &id) != 0) {
+      wr__session_start(s, link, address, transport, &id) != 0) {
     wr_link_close(link, WR_CLOSE_RESET);
   }
 }
 
-static void become_tunnel(arrival *a, wr_link *link, const char *transport,
-                          wr_slice early) {
+static void become_tunnel(arrival *a, wr_link *link, const char *transport) {
   wr_server *s = a->server;
   char address[WR_ADDR_TEXT_MAX];
-  uint8_t copy[EARLY_MAX];
   memcpy(address, a->address, sizeof(address));
-  WR_ASSERT(early.len <= sizeof(copy));
-  if (early.len > 0) {
-    memcpy(copy, early.data, early.len);
-  }
   bool counted = !a->stealth;
   arrival_free(a);
   if (counted || wr__limits_startups(s, address, transport)) {
-    start_session(s, link, address, transport, (wr_slice){copy, early.len});
+    start_session(s, link, address, transport);
   } else {
     link->handler = NULL;
     wr_link_close(link, WR_CLOSE_RESET);
@@ -100,24 +107,25 @@ static void become_websocket(arrival *a) {
     drop(a, WR_CLOSE_RESET);
     return;
   }
-  become_tunnel(a, link, "wss", (wr_slice){NULL, 0});
+  become_tunnel(a, link, "wss");
 }
 
 static void become_visitor(arrival *a, bool plain) {
   wr_server *s = a->server;
-  wr_link *link = a->link;
   wr_tls_info info = {.sni = ""};
-  wr_tls *tls = wr_tls_from_link(link);
+  wr_tls *tls = wr_tls_from_link(a->link);
   if (tls != NULL) {
     wr_tls_query(tls, &info);
   }
-  wr_visitor visitor = {.link = link,
+  if (!give_back(a)) {
+    return;
+  }
+  wr_visitor visitor = {.link = a->link,
                         .remote_address = a->address,
                         .server_name = info.sni,
                         .alpn = info.alpn,
-                        .head = a->before,
                         .plain = plain};
-  link->handler = NULL;
+  a->link->handler = NULL;
   s->past.visitors++;
   s->opts.handler->on_visitor(s, &visitor);
   arrival_free(a);
@@ -127,7 +135,9 @@ static void on_task(wr_task *task) {
   arrival *a = wr_container_of(task, arrival, task);
   switch (a->first.verdict) {
   case WR_FIRST_SSH:
-    become_tunnel(a, a->link, "tls", a->before);
+    if (give_back(a)) {
+      become_tunnel(a, a->link, "tls");
+    }
     break;
   case WR_FIRST_UPGRADE:
     become_websocket(a);
@@ -244,7 +254,7 @@ static void on_tls(void *user, int status, wr_link *link) {
   } else if (a->stealth) {
     look_at_bytes(a);
   } else {
-    become_tunnel(a, link, "tls", (wr_slice){NULL, 0});
+    become_tunnel(a, link, "tls");
   }
 }
 

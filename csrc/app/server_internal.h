@@ -133,11 +133,10 @@ static inline server_session *wr__session_of(wr_list *node) {
   return wr_container_of(node, server_session, node);
 }
 
-/* server_session.c. The link is taken unless an error is returned. early: what
-   was read of it before. */
+/* server_session.c. The link is taken unless an error is returned. */
 WR_NODISCARD int wr__session_start(wr_server *s, wr_link *link,
                                    const char *address, const char *transport,
-                                   wr_slice early, uint32_t *id);
+                                   uint32_t *id);
 server_session *wr__session_find(const wr_server *s, uint32_t id);
 /* Says goodbye; what it had ends. code and text as wr_ssh_close(). */
 void wr__session_end(server_session *ss, uint32_t code, const char *text);

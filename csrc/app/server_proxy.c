@@ -105,7 +105,7 @@ static int begin_session(wr_server *s, wr_link *link, const char *address) {
       !wr__limits_sessions(s, address, "tcp")) {
     return WR_ELIMIT;
   }
-  return wr__session_start(s, link, address, "tcp", (wr_slice){NULL, 0}, &id);
+  return wr__session_start(s, link, address, "tcp", &id);
 }
 
 /* It has its place among the startups already, and its session takes that. */

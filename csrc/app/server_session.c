@@ -244,7 +244,7 @@ static server_session *session_new(wr_server *s, const char *address,
   return ss;
 }
 
-static int ssh_start(server_session *ss, wr_link *link, wr_slice early) {
+static int ssh_start(server_session *ss, wr_link *link) {
   wr_server *s = ss->server;
   wr_ssh_opts opts = {.role = WR_SSH_SERVER,
                       .handler = &ssh_handler,
@@ -256,13 +256,12 @@ static int ssh_start(server_session *ss, wr_link *link, wr_slice early) {
                       .keepalive_ms = s->opts.keepalive_ms,
                       .max_channels = s->opts.max_channels,
                       .budget = &s->budget,
-                      .early = early,
                       .rekey_bytes = s->opts.rekey_bytes};
   return wr_ssh_start(s->ctx, link, &opts, &ss->ssh);
 }
 
 /* Not counted yet. */
-static int enter(server_session *ss, wr_link *link, wr_slice early) {
+static int enter(server_session *ss, wr_link *link) {
   wr_server *s = ss->server;
   uint32_t id = next_id(s);
   int err = wr_map_set(s->by_id, &id, sizeof(id), ss);
@@ -272,7 +271,7 @@ static int enter(server_session *ss, wr_link *link, wr_slice early) {
   ss->id = id;
   err = wr__limits_enter(ss);
   if (err == 0) {
-    err = ssh_start(ss, link, early);
+    err = ssh_start(ss, link);
     if (err == 0) {
       return 0;
     }
@@ -283,12 +282,12 @@ static int enter(server_session *ss, wr_link *link, wr_slice early) {
 }
 
 int wr__session_start(wr_server *s, wr_link *link, const char *address,
-                      const char *transport, wr_slice early, uint32_t *id) {
+                      const char *transport, uint32_t *id) {
   server_session *ss = session_new(s, address, transport);
   if (ss == NULL) {
     return WR_ENOMEM;
   }
-  int err = enter(ss, link, early);
+  int err = enter(ss, link);
   if (err != 0) {
     session_free(ss);
     return err;

@@ -360,9 +360,6 @@ int wr_ssh_start(wr_ctx *ctx, wr_link *link, const wr_ssh_opts *opts,
     return WR_ENOMEM;
   }
   int rc = copy_auth(s, opts);
-  if (rc == 0 && opts->early.len > 0) {
-    rc = wr_buf_append(&s->rest, opts->early.data, opts->early.len);
-  }
   if (rc == 0) {
     wr_transport_opts topts = {
         .server = opts->role == WR_SSH_SERVER,

@@ -100,7 +100,6 @@ typedef struct wr_ssh_opts {
   const wr_ssh_handler *handler;
   void *user;
   const char *software; /* after "SSH-2.0-"; NULL: a neutral default */
-  wr_slice early; /* bytes of the peer that were read of the link already */
   /* Server */
   const wr_key *host_key;
   wr_slice host_certificate;  /* of that key, copied; data NULL: none */
