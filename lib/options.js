@@ -12,7 +12,7 @@ const UINT32_MAX = 0xffffffff;
 
 /**
  * Tests and benchmarks: what the core takes beyond the documented options
- * (ciphers, rekeyBytes, dialTimeout). Not an interface.
+ * (ciphers, rekeyBytes, dialTimeout, visitorTime, limits of the decoy). Not an interface.
  */
 const kInternal = Symbol.for('wraith.internal');
 

@@ -23,9 +23,9 @@ class Site {
   // Kept across reloads, so that tickets are good after one.
   #ticketKeys = randomBytes(TICKET_KEYS);
 
-  constructor({ stealth, decoy }, listen) {
+  constructor({ stealth, decoy, internal }, listen) {
     this.#isTls = listen.some(({ transport }) => transport === 'tls');
-    this.#decoy = stealth ? createDecoy({ decoy }) : null;
+    this.#decoy = stealth ? createDecoy({ decoy, ...internal?.decoy }) : null;
   }
 
   /** The port that the site tells its visitors. */

@@ -13,6 +13,7 @@
 #define STARTUPS_RATE 30
 #define MAX_SESSIONS 10000
 #define MAX_VISITORS 4096
+#define VISITOR_MS 60000
 #define STOPPING "the server is stopping"
 
 typedef struct server_listener {
@@ -313,6 +314,7 @@ static void fill_in_defaults(wr_server_opts *o, const wr_ctx *ctx) {
   o->max_sessions = o->max_sessions != 0 ? o->max_sessions : MAX_SESSIONS;
   o->max_channels = o->max_channels != 0 ? o->max_channels : WR_MAX_CHANNELS;
   o->max_visitors = o->max_visitors != 0 ? o->max_visitors : MAX_VISITORS;
+  o->visitor_ms = o->visitor_ms != 0 ? o->visitor_ms : VISITOR_MS;
   if (o->log.wall_ms == NULL) {
     o->log.wall_ms = ctx->log.wall_ms;
   }

@@ -60,6 +60,9 @@ typedef struct wr_server_opts {
   /* Of stealth listeners, until they are recognised or given to on_visitor; 0:
      4096. */
   uint32_t max_visitors;
+  /* Until a visitor's handshake is over, and then until the first request is
+     whole; 0: 60 s, as nginx. */
+  uint32_t visitor_ms;
   bool forwarding; /* false: control channels only */
   bool gateway_ports;
   bool authorize;                  /* ask on_authorize */

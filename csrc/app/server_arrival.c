@@ -15,9 +15,6 @@
    to the application with every byte that it has sent. Elsewhere a connection
    counts among the startups from the beginning. */
 
-/* As nginx: a connection whose request is not complete by then is closed. */
-#define FIRST_BYTES_MS 60000u
-
 typedef struct arrival {
   wr_list node;
   wr_server *server;
@@ -218,7 +215,7 @@ static void look_at_bytes(arrival *a) {
     a->opts.exporter = (wr_slice){a->exporter, sizeof(a->exporter)};
   }
   wr_firstbytes_init(&a->first, &a->opts);
-  wr_timer_start(&a->timer, FIRST_BYTES_MS);
+  wr_timer_start(&a->timer, s->opts.visitor_ms);
   if (wr_link_read_start(a->link) != 0) {
     drop(a, WR_CLOSE_RESET);
   }
@@ -279,8 +276,8 @@ static arrival *arrival_new(wr_server *s, bool stealth, const char *address) {
 }
 
 int wr__arrive(wr_server *s, bool stealth, wr_link *link, const char *address) {
-  const wr_tls_options opts = {.timeout_ms =
-                                   stealth ? 0 : s->opts.login_grace_ms,
+  const wr_tls_options opts = {.timeout_ms = stealth ? s->opts.visitor_ms
+                                                     : s->opts.login_grace_ms,
                                .detect_plain = stealth};
   bool full = stealth ? s->n_visitors >= s->opts.max_visitors
                       : !wr__limits_address(s, address, "tls") ||

@@ -146,6 +146,7 @@ static void read_options(wrn_call *c, napi_value o, wr_server_opts *opts) {
   opts->ws_path = wrn_str(c, wrn_prop(c, o, "wsPath"));
   opts->knock_secret = wrn_text(c, wrn_prop(c, o, "stealthSecret"));
   opts->max_visitors = wrn_u32(c, wrn_prop(c, o, "maxVisitors"));
+  opts->visitor_ms = wrn_u32(c, wrn_prop(c, o, "visitorTime"));
   opts->gateway_ports = wrn_bool(c, wrn_prop(c, o, "gatewayPorts"));
   opts->authorize = wrn_bool(c, wrn_prop(c, o, "authorize"));
   opts->login_grace_ms = wrn_u32(c, wrn_prop(c, o, "loginGraceTime"));

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "napi/methods.h"
+#include "net/tls_roots.h"
 
 #define ALPN_MAX 8
 #define PINS_MAX 64

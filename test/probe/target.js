@@ -10,6 +10,7 @@ const tls = require('node:tls');
 const peers = require('../../scripts/peers.js');
 const { freePort, untilListening } = require('../interop/lib/net.js');
 const { createDecoy } = require('../../lib/decoy.js');
+const { generateKeyPair, serve } = require('../../lib/index.js');
 
 // Far apart, so that it can be told which of them ended a connection.
 const times = { linger: 1500, header: 3000, keepAlive: 6000 };
@@ -173,4 +174,35 @@ function handshake(socket, secureContext, onStream) {
   });
 }
 
-module.exports = { startNginx, startDecoy, times };
+const kInternal = Symbol.for('wraith.internal');
+
+// The stealth listener itself, with a secret: every probe is a visitor.
+async function startStealth({ dir, site }) {
+  const { publicKey, privateKey } = generateKeyPair();
+  const server = await serve({
+    hostKey: privateKey,
+    authorizedKeys: Buffer.from(publicKey),
+    tlsCert: path.join(dir, 'cert.pem'),
+    tlsKey: path.join(dir, 'key.pem'),
+    listen: 'tls=127.0.0.1:0',
+    stealth: true,
+    stealthSecret: 'nobody knows it',
+    decoy: { folder: site.root, origin: site.origin }[site.kind],
+    [kInternal]: {
+      visitorTime: times.header,
+      decoy: {
+        headerTimeout: times.header,
+        bodyTimeout: times.header,
+        keepAlive: times.keepAlive,
+        lingerTimeout: times.linger,
+      },
+    },
+  });
+  return {
+    port: server.addresses[0].port,
+    log: () => '',
+    stop: () => server.close({ drain: 0 }),
+  };
+}
+
+module.exports = { startDecoy, startNginx, startStealth, times };
