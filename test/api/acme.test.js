@@ -5,6 +5,7 @@ const { X509Certificate, createPrivateKey } = require('node:crypto');
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
+const x509 = require('@peculiar/x509');
 const { State } = require('../../lib/acme/state.js');
 const { names, withDirectory } = require('../lib/acme.js');
 const { Problem } = require('../lib/acme-directory.js');
@@ -303,6 +304,53 @@ t.test('a challenge that fails is told and taken down', async (t) => {
   });
   t.equal(listener.seen.length, 1);
   t.equal(listener.up.size, 0);
+});
+
+t.test('names that are proved already, or not like this', async (t) => {
+  const { clock, directory, start } = await withDirectory(t);
+  directory.kinds = ['dns-01'];
+  const { listener, named } = await start();
+  await clock.asleep();
+  t.match(named('acme failed')[0].fields, {
+    reason: 'challenge-not-offered',
+    detail: 'tls-alpn-01 for one.example',
+  });
+  directory.isTrusting = true;
+  await clock.pass(150_000);
+  await listener.issued();
+  t.strictSame(listener.seen, []);
+});
+
+t.test('what is not for the key and the names is not used', async (t) => {
+  const { clock, directory, start } = await withDirectory(t);
+  const one = [{ type: 'dns', value: 'one.example' }];
+  const mistakes = [
+    { key: directory.keys.publicKey },
+    { names: new x509.SubjectAlternativeNameExtension(one) },
+  ];
+  directory.mistake = mistakes.shift();
+  const { listener, named } = await start({
+    onFailure: () => (directory.mistake = mistakes.shift()),
+  });
+  await clock.asleep();
+  await clock.pass(1000_000);
+  await listener.issued();
+  t.match(named('acme failed'), [
+    { fields: { reason: 'certificate' } },
+    { fields: { reason: 'certificate' } },
+  ]);
+});
+
+t.test('directories do not mix', async (t) => {
+  const { clock, dir, start } = await withDirectory(t);
+  const before = await start();
+  await before.listener.issued();
+  const other = await withDirectory(t);
+  const { listener } = await other.start({ dir });
+  t.equal(listener.certificates[0].selfSigned, true);
+  await listener.issued();
+  t.equal(other.directory.accounts.size, 1);
+  await clock.asleep();
 });
 
 t.test('stopped in the middle of an order', async (t) => {
