@@ -24,6 +24,10 @@ const ACK = 1;
 const END_HEADERS = 4;
 const PROTOCOL_ERROR = 1;
 const INTERNAL_ERROR = 2;
+const FLOW_CONTROL_ERROR = 3;
+const INITIAL_WINDOW = 4;
+const FRAME_SIZE = 5;
+const MAX_WINDOW = 0x7fffffff;
 
 const needStream = new Set([DATA, RST_STREAM, WINDOW_UPDATE]);
 
@@ -90,6 +94,10 @@ class Http2Shape extends Duplex {
   #closeTime;
   #wanting = false;
   #heads = new Map();
+  #resets = new Set();
+  #blame = PROTOCOL_ERROR;
+  #first = true;
+  #injected = false;
   #in;
   #out;
   #lastStream = 0;
@@ -125,10 +133,12 @@ class Http2Shape extends Duplex {
 
   /**
    * What the header block of a stream has to be. It is kept until the frame
-   * passes, at most for as many streams as one connection may have.
+   * passes, at most for as many streams as one connection may have. With
+   * `reset` the stream is reset behind its end: its request goes on.
    */
-  setHead(streamId, block) {
+  setHead(streamId, block, reset) {
     this.#heads.set(streamId, block);
+    if (reset) this.#resets.add(streamId);
   }
 
   // ---- from the peer
@@ -165,8 +175,35 @@ class Http2Shape extends Duplex {
   #incoming(bytes) {
     if (!this.#takes(bytes)) return;
     const type = bytes[3];
-    if (type === SETTINGS && (bytes[4] & ACK) === 0) this.#unacknowledged += 1;
+    // nginx can do without the SETTINGS that have to come first.
+    if (this.#first && type !== SETTINGS) {
+      this.#injected = true;
+      this.#pass(frame(SETTINGS, 0, 0, Buffer.alloc(0)));
+    }
+    this.#first = false;
+    if (type === SETTINGS && (bytes[4] & ACK) === 0) this.#settings(bytes);
+    if (type === WINDOW_UPDATE) this.#windowUpdate(bytes);
     this.#pass(bytes);
+  }
+
+  // Those that are in order will be acknowledged, even if what follows is not.
+  #settings(bytes) {
+    if (bytes.readUInt32BE(5) !== 0 || (bytes.length - HEAD) % 6 !== 0) return;
+    for (let at = HEAD; at < bytes.length; at += 6) {
+      const id = bytes.readUInt16BE(at);
+      const value = bytes.readUInt32BE(at + 2);
+      if (id === INITIAL_WINDOW && value > MAX_WINDOW) {
+        this.#blame = FLOW_CONTROL_ERROR;
+        return;
+      }
+      if (id === FRAME_SIZE && (value < MAX_FRAME || value > 0xffffff)) return;
+    }
+    this.#unacknowledged += 1;
+  }
+
+  #windowUpdate(bytes) {
+    const size = bytes.length === HEAD + 4 ? bytes.readUInt32BE(HEAD) : 0;
+    this.#blame = size === 0 ? PROTOCOL_ERROR : FLOW_CONTROL_ERROR;
   }
 
   // ---- to the peer
@@ -215,11 +252,16 @@ class Http2Shape extends Duplex {
       case DATA:
         this.#data(stream, flags, payload);
         break;
+      case SETTINGS:
+        this.#settingsOut(bytes, flags);
+        break;
+      case RST_STREAM:
+        if (!this.#resets.has(stream)) this.#queue.push(bytes);
+        break;
       case GOAWAY:
         this.#goaway(payload);
         break;
       default:
-        if (bytes[3] === SETTINGS && flags & ACK) this.#unacknowledged -= 1;
         this.#queue.push(bytes);
     }
   }
@@ -240,6 +282,23 @@ class Http2Shape extends Duplex {
       this.#queue.push(frame(type, own, stream, part));
       type = CONTINUATION;
     }
+    if (end !== 0) this.#endOf(stream);
+  }
+
+  #settingsOut(bytes, flags) {
+    if ((flags & ACK) !== 0) {
+      if (this.#injected) {
+        this.#injected = false;
+        return;
+      }
+      this.#unacknowledged -= 1;
+    }
+    this.#queue.push(bytes);
+  }
+
+  #endOf(stream) {
+    if (!this.#resets.has(stream)) return;
+    this.#queue.push(frame(RST_STREAM, 0, stream, Buffer.alloc(4)));
   }
 
   #data(stream, flags, payload) {
@@ -250,6 +309,7 @@ class Http2Shape extends Duplex {
       const own = at >= payload.length ? flags : 0;
       this.#queue.push(frame(DATA, own, stream, part));
     } while (at < payload.length);
+    if ((flags & END_STREAM) !== 0) this.#endOf(stream);
   }
 
   // One is enough. An error ends the connection at once. Node says "internal error" where
@@ -260,7 +320,8 @@ class Http2Shape extends Duplex {
     const error = payload.readUInt32BE(4);
     const copy = Buffer.from(payload.subarray(0, 8));
     const cut = error === 0 && this.#in.partial;
-    if (error === INTERNAL_ERROR || cut) copy.writeUInt32BE(PROTOCOL_ERROR, 4);
+    if (error === INTERNAL_ERROR) copy.writeUInt32BE(this.#blame, 4);
+    if (cut) copy.writeUInt32BE(PROTOCOL_ERROR, 4);
     if (error !== 0) {
       for (; this.#unacknowledged > 0; this.#unacknowledged -= 1) {
         this.#queue.push(frame(SETTINGS, ACK, 0, Buffer.alloc(0)));

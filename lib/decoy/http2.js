@@ -87,6 +87,7 @@ class Http2 {
         ? await this.#site.respond(known, { ...state.info, body, stream })
         : this.#site.page(status, known);
     if (reply.gone) return;
+    known.wanted = body.wanted;
     if (!body.wanted) stream.resume();
     await this.#send(stream, reply, known, state.shape);
   }
@@ -95,7 +96,9 @@ class Http2 {
     try {
       const endStream = isHeadOnly(reply, request) || reply.body === null;
       if (stream.destroyed || stream.closed) return;
-      shape.setHead(stream.id, this.#block(reply));
+      const reset = !stream.endAfterHeaders && !request.wanted;
+      shape.setHead(stream.id, this.#block(reply), reset);
+      if (reset) closeAfter(stream);
       const head = { ':status': reply.status };
       stream.respond(head, { endStream, sendDate: false });
       if (!endStream) await writeBody(stream, reply.body);
@@ -115,16 +118,29 @@ class Http2 {
   }
 }
 
+// nginx does not wait for a body that it does not want.
+function closeAfter(stream) {
+  stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+}
+
 async function writeBody(stream, body) {
   if (Buffer.isBuffer(body)) {
     stream.end(body);
     return;
   }
+  // The last part has to carry the end.
+  let held = null;
   for await (const part of body) {
     if (stream.destroyed) throw new Error('the stream is gone');
-    await new Promise((resolve) => stream.write(part, resolve));
+    if (held) await writePart(stream, held);
+    held = part;
   }
-  stream.end();
+  if (held) stream.end(held);
+  else stream.end();
+}
+
+function writePart(stream, part) {
+  return new Promise((resolve) => stream.write(part, resolve));
 }
 
 // Null for what nginx answers with 400.
