@@ -5,8 +5,7 @@
 // as they stand in for all of them.
 
 // The code of RFC 7541 is canonical: symbols in order of their length, and of
-// their value within one. These are the printable ones (and the zero byte,
-// which takes up a code among them).
+// their value within one.
 const symbols = [
   [5, '012aceiost'],
   [6, ' %-./3456789=A_bdfghlmnpru'],
@@ -18,7 +17,44 @@ const symbols = [
   [13, '\0$@[]~'],
   [14, '^}'],
   [15, '<`{'],
-  [19, '\\'],
+  [19, '\\\xc3\xd0'],
+  [20, [128, 130, 131, 162, 184, 194, 224, 226]],
+  [21, [153, 161, 167, 172, 176, 177, 179, 209, 216, 217, 227, 229, 230]],
+  [
+    22,
+    [
+      129, 132, 133, 134, 136, 146, 154, 156, 160, 163, 164, 169, 170, 173, 178,
+      181, 185, 186, 187, 189, 190, 196, 198, 228, 232, 233,
+    ],
+  ],
+  [
+    23,
+    [
+      1, 135, 137, 138, 139, 140, 141, 143, 147, 149, 150, 151, 152, 155, 157,
+      158, 165, 166, 168, 174, 175, 180, 182, 183, 188, 191, 197, 231, 239,
+    ],
+  ],
+  [24, [9, 142, 144, 145, 148, 159, 171, 206, 215, 225, 236, 237]],
+  [25, [199, 207, 234, 235]],
+  [
+    26,
+    [192, 193, 200, 201, 202, 205, 210, 213, 218, 219, 238, 240, 242, 243, 255],
+  ],
+  [
+    27,
+    [
+      203, 204, 211, 212, 214, 221, 222, 223, 241, 244, 245, 246, 247, 248, 250,
+      251, 252, 253, 254,
+    ],
+  ],
+  [
+    28,
+    [
+      2, 3, 4, 5, 6, 7, 8, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 23, 24, 25,
+      26, 27, 28, 29, 30, 31, 127, 220, 249,
+    ],
+  ],
+  [30, [10, 13, 22]],
 ];
 
 const codes = new Map();
@@ -27,7 +63,11 @@ let width = symbols[0][0];
 for (const [length, text] of symbols) {
   code *= 2 ** (length - width);
   width = length;
-  for (const symbol of text) codes.set(symbol, [code++, length]);
+  for (const symbol of text) {
+    const key =
+      typeof symbol === 'number' ? String.fromCharCode(symbol) : symbol;
+    codes.set(key, [code++, length]);
+  }
 }
 
 const INDEXED_STATUS = new Map([
@@ -103,7 +143,7 @@ function huffman(text) {
   let count = 0;
   for (const symbol of text) {
     const entry = codes.get(symbol);
-    if (entry === undefined || symbol === '\0') return null;
+    if (entry === undefined) return null;
     bits = bits * 2 ** entry[1] + entry[0];
     count += entry[1];
     for (; count >= 8; count -= 8) {
@@ -117,4 +157,4 @@ function huffman(text) {
   return bytes;
 }
 
-module.exports = { encodeHead };
+module.exports = { codes, encodeHead };

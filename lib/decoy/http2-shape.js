@@ -1,10 +1,14 @@
 'use strict';
 
-// Between the connection and Node's HTTP/2: gives the frames the looks that
-// nginx's have, without changing what they say. Header blocks are written
-// anew, DATA comes in nginx's portions, and the end after an error is nginx's.
+// Between the connection and Node's HTTP/2, which keeps the streams and their
+// windows. What goes out gets the looks that nginx's frames have: header blocks
+// are written anew, DATA comes in nginx's portions, and the end after an error
+// is nginx's. Of what comes in, header blocks are read here, since Node refuses
+// requests that nginx answers; it gets a plain request in their place.
 
 const { Duplex } = require('node:stream');
+
+const { HpackDecoder } = require('./hpack-decoder.js');
 
 const HEAD = 9;
 const PREFACE = 24;
@@ -22,8 +26,24 @@ const WINDOW_UPDATE = 8;
 const END_STREAM = 1;
 const ACK = 1;
 const END_HEADERS = 4;
+const PADDED = 8;
+const PRIORITY = 0x20;
 const PROTOCOL_ERROR = 1;
 const INTERNAL_ERROR = 2;
+const FLOW_CONTROL_ERROR = 3;
+const INITIAL_WINDOW = 4;
+const FRAME_SIZE = 5;
+const COMPRESSION_ERROR = 9;
+const ENHANCE_YOUR_CALM = 11;
+const MAX_WINDOW = 0x7fffffff;
+// large_client_header_buffers
+const MAX_FIELD = 8192;
+const MAX_BLOCK = 65536;
+// How long answers that are under way hold up the end after an error.
+const LAST_ANSWERS = 1000;
+// GET (or POST, if there is a body) https://a/
+const PLAIN_GET = Buffer.from([0x82, 0x87, 0x84, 0x01, 0x01, 0x61]);
+const PLAIN_POST = Buffer.from([0x83, 0x87, 0x84, 0x01, 0x01, 0x61]);
 
 const needStream = new Set([DATA, RST_STREAM, WINDOW_UPDATE]);
 
@@ -85,11 +105,39 @@ class Frames {
   }
 }
 
+const length = (text) => text.length;
+
+// What a HEADERS frame holds besides its padding, or null.
+function cutHeaders(bytes) {
+  const flags = bytes[4];
+  let at = HEAD;
+  let end = bytes.length;
+  if ((flags & PADDED) !== 0) {
+    if (at >= end) return null;
+    end -= bytes[at];
+    at += 1;
+  }
+  const from = at;
+  if ((flags & PRIORITY) !== 0) at += 5;
+  if (at > end) return null;
+  const priority = Buffer.from(bytes.subarray(from, at));
+  return { priority, parts: [Buffer.from(bytes.subarray(at, end))] };
+}
+
 class Http2Shape extends Duplex {
   #stream;
   #closeTime;
   #wanting = false;
+  #decoder = new HpackDecoder();
+  #block = null;
+  #requests = new Map();
+  #open = new Set();
+  #refused = 0;
   #heads = new Map();
+  #resets = new Set();
+  #blame = PROTOCOL_ERROR;
+  #first = true;
+  #injected = false;
   #in;
   #out;
   #lastStream = 0;
@@ -125,10 +173,12 @@ class Http2Shape extends Duplex {
 
   /**
    * What the header block of a stream has to be. It is kept until the frame
-   * passes, at most for as many streams as one connection may have.
+   * passes, at most for as many streams as one connection may have. With
+   * `reset` the stream is reset behind its end: its request goes on.
    */
-  setHead(streamId, block) {
+  setHead(streamId, block, reset) {
     this.#heads.set(streamId, block);
+    if (reset) this.#resets.add(streamId);
   }
 
   // ---- from the peer
@@ -139,7 +189,7 @@ class Http2Shape extends Duplex {
   }
 
   #pump() {
-    while (this.#wanting) {
+    while (this.#wanting && this.#refused === 0) {
       const chunk = this.#stream.read();
       if (chunk === null) return;
       this.#in.feed(chunk);
@@ -154,10 +204,6 @@ class Http2Shape extends Duplex {
   #takes(bytes) {
     const type = bytes[3];
     const stream = bytes.readUInt32BE(5) & 0x7fffffff;
-    if (type === HEADERS) {
-      if (this.#lastStream === 0) this.emit('request');
-      this.#lastStream = Math.max(this.#lastStream, stream);
-    }
     if (type === GOAWAY) return false;
     return !needStream.has(type) || stream <= this.#lastStream;
   }
@@ -165,8 +211,112 @@ class Http2Shape extends Duplex {
   #incoming(bytes) {
     if (!this.#takes(bytes)) return;
     const type = bytes[3];
-    if (type === SETTINGS && (bytes[4] & ACK) === 0) this.#unacknowledged += 1;
-    this.#pass(bytes);
+    // nginx can do without the SETTINGS that have to come first.
+    if (this.#first && type !== SETTINGS) {
+      this.#injected = true;
+      this.#pass(frame(SETTINGS, 0, 0, Buffer.alloc(0)));
+    }
+    this.#first = false;
+    if (type === SETTINGS && (bytes[4] & ACK) === 0) this.#settings(bytes);
+    if (type === WINDOW_UPDATE) this.#windowUpdate(bytes);
+    if (this.#refused !== 0) return;
+    if (type === HEADERS || this.#block !== null) this.#headersIn(bytes);
+    else this.#pass(bytes);
+  }
+
+  /** The fields of a request, once. */
+  takeRequest(streamId) {
+    const fields = this.#requests.get(streamId);
+    this.#requests.delete(streamId);
+    return fields ?? [];
+  }
+
+  // Collects a header block out of its frames.
+  #headersIn(bytes) {
+    const stream = bytes.readUInt32BE(5) & 0x7fffffff;
+    const flags = bytes[4];
+    if (this.#block === null) {
+      const cut = cutHeaders(bytes);
+      // What Node refuses as nginx does is left to it.
+      if (cut === null || stream % 2 === 0) return this.#pass(bytes);
+      if (stream <= this.#lastStream) return this.refuse(PROTOCOL_ERROR);
+      this.#newStream(stream);
+      this.#block = { stream, flags, size: 0, ...cut };
+    } else if (bytes[3] !== CONTINUATION || stream !== this.#block.stream) {
+      return this.refuse(PROTOCOL_ERROR);
+    } else {
+      this.#block.parts.push(Buffer.from(bytes.subarray(HEAD)));
+    }
+    this.#block.size += bytes.length;
+    if (this.#block.size > MAX_BLOCK) return this.refuse(ENHANCE_YOUR_CALM);
+    if ((flags & END_HEADERS) !== 0) this.#request();
+  }
+
+  #newStream(stream) {
+    if (this.#lastStream === 0) this.emit('request');
+    this.#lastStream = stream;
+  }
+
+  #request() {
+    const { stream, flags, priority, parts } = this.#block;
+    this.#block = null;
+    let fields;
+    try {
+      fields = this.#decoder.decode(Buffer.concat(parts));
+    } catch {
+      return this.refuse(COMPRESSION_ERROR);
+    }
+    if (fields.some((field) => Math.max(...field.map(length)) > MAX_FIELD)) {
+      return this.refuse(ENHANCE_YOUR_CALM);
+    }
+    this.#requests.set(stream, fields);
+    this.#open.add(stream);
+    const end = flags & END_STREAM;
+    const own = end | END_HEADERS | (priority.length > 0 ? PRIORITY : 0);
+    const plain = end === 0 ? PLAIN_POST : PLAIN_GET;
+    const payload = Buffer.concat([priority, plain]);
+    this.#pass(frame(HEADERS, own, stream, payload));
+  }
+
+  /** Ends the connection with an error, behind the answers under way. */
+  refuse(error) {
+    if (this.#refused !== 0) return;
+    this.#refused = error;
+    const timer = setTimeout(() => this.#fail(), LAST_ANSWERS);
+    this.once('close', () => clearTimeout(timer));
+    if (this.#open.size === 0) this.#fail();
+  }
+
+  #fail() {
+    const stream = this.#stream;
+    if (this.#ended || stream.destroyed || !stream.writable) return;
+    const payload = Buffer.alloc(8);
+    payload.writeUInt32BE(this.#lastStream, 0);
+    payload.writeUInt32BE(this.#refused, 4);
+    this.#goaway(payload);
+    stream.write(Buffer.concat(this.#queue));
+    this.#queue = [];
+    this.#close();
+  }
+
+  // Those that are in order will be acknowledged, even if what follows is not.
+  #settings(bytes) {
+    if (bytes.readUInt32BE(5) !== 0 || (bytes.length - HEAD) % 6 !== 0) return;
+    for (let at = HEAD; at < bytes.length; at += 6) {
+      const id = bytes.readUInt16BE(at);
+      const value = bytes.readUInt32BE(at + 2);
+      if (id === INITIAL_WINDOW && value > MAX_WINDOW) {
+        this.#blame = FLOW_CONTROL_ERROR;
+        return;
+      }
+      if (id === FRAME_SIZE && (value < MAX_FRAME || value > 0xffffff)) return;
+    }
+    this.#unacknowledged += 1;
+  }
+
+  #windowUpdate(bytes) {
+    const size = bytes.length === HEAD + 4 ? bytes.readUInt32BE(HEAD) : 0;
+    this.#blame = size === 0 ? PROTOCOL_ERROR : FLOW_CONTROL_ERROR;
   }
 
   // ---- to the peer
@@ -179,6 +329,7 @@ class Http2Shape extends Duplex {
     if (all.length === 0) return done();
     this.#stream.write(all, () => done());
     if (this.#ended) this.#close();
+    else if (this.#refused !== 0 && this.#open.size === 0) this.#fail();
   }
 
   _final(done) {
@@ -215,11 +366,17 @@ class Http2Shape extends Duplex {
       case DATA:
         this.#data(stream, flags, payload);
         break;
+      case SETTINGS:
+        this.#settingsOut(bytes, flags);
+        break;
+      case RST_STREAM:
+        this.#open.delete(stream);
+        if (!this.#resets.has(stream)) this.#queue.push(bytes);
+        break;
       case GOAWAY:
         this.#goaway(payload);
         break;
       default:
-        if (bytes[3] === SETTINGS && flags & ACK) this.#unacknowledged -= 1;
         this.#queue.push(bytes);
     }
   }
@@ -240,6 +397,24 @@ class Http2Shape extends Duplex {
       this.#queue.push(frame(type, own, stream, part));
       type = CONTINUATION;
     }
+    if (end !== 0) this.#endOf(stream);
+  }
+
+  #settingsOut(bytes, flags) {
+    if ((flags & ACK) !== 0) {
+      if (this.#injected) {
+        this.#injected = false;
+        return;
+      }
+      this.#unacknowledged -= 1;
+    }
+    this.#queue.push(bytes);
+  }
+
+  #endOf(stream) {
+    this.#open.delete(stream);
+    if (!this.#resets.has(stream)) return;
+    this.#queue.push(frame(RST_STREAM, 0, stream, Buffer.alloc(4)));
   }
 
   #data(stream, flags, payload) {
@@ -250,6 +425,7 @@ class Http2Shape extends Duplex {
       const own = at >= payload.length ? flags : 0;
       this.#queue.push(frame(DATA, own, stream, part));
     } while (at < payload.length);
+    if ((flags & END_STREAM) !== 0) this.#endOf(stream);
   }
 
   // One is enough. An error ends the connection at once. Node says "internal error" where
@@ -260,7 +436,8 @@ class Http2Shape extends Duplex {
     const error = payload.readUInt32BE(4);
     const copy = Buffer.from(payload.subarray(0, 8));
     const cut = error === 0 && this.#in.partial;
-    if (error === INTERNAL_ERROR || cut) copy.writeUInt32BE(PROTOCOL_ERROR, 4);
+    if (error === INTERNAL_ERROR) copy.writeUInt32BE(this.#blame, 4);
+    if (cut) copy.writeUInt32BE(PROTOCOL_ERROR, 4);
     if (error !== 0) {
       for (; this.#unacknowledged > 0; this.#unacknowledged -= 1) {
         this.#queue.push(frame(SETTINGS, ACK, 0, Buffer.alloc(0)));

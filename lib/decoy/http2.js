@@ -19,6 +19,13 @@ const CONNECTION_WINDOW = 2147483647;
 
 const hopFields = new Set(['connection', 'keep-alive', 'transfer-encoding']);
 
+// A request with such a field is no request at all.
+const BAD_NAME = /^$|^.+:|[\0-\x20\x7fA-Z]/;
+const BAD_VALUE = /[\0\r\n]/;
+// Fields with other names are not looked at.
+const GOOD_NAME = /^[a-z0-9-]+$/;
+const MALFORMED = -1;
+
 class Http2 {
   #site;
   #server;
@@ -36,9 +43,7 @@ class Http2 {
       maxSessionMemory: 4,
     });
     this.#server.on('session', (session) => this.#onSession(session));
-    this.#server.on('stream', (stream, _headers, _flags, raw) => {
-      this.#onStream(stream, raw);
-    });
+    this.#server.on('stream', (stream) => this.#onStream(stream));
     this.#server.on('sessionError', () => {});
   }
 
@@ -66,7 +71,7 @@ class Http2 {
     state.shape.once('request', () => session.setTimeout(keepAlive));
   }
 
-  async #onStream(stream, raw) {
+  async #onStream(stream) {
     const { session } = stream;
     const state = this.#sessions.get(session);
     const { limits } = this.#site;
@@ -77,25 +82,30 @@ class Http2 {
     if (!state) return;
     state.requests += 1;
     if (state.requests >= limits.maxRequests) session.close();
-    const request = readRequest(raw);
-    const status = request === null ? 400 : request.finish();
-    const known = request ?? new Request();
-    known.version = VERSION_20;
-    const body = new StreamBody(stream, known, limits);
+    const request = new Request();
+    const status = readRequest(request, state.shape.takeRequest(stream.id));
+    if (status === MALFORMED) {
+      stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
+      return;
+    }
+    const body = new StreamBody(stream, request, limits);
     const reply =
       status === 0
-        ? await this.#site.respond(known, { ...state.info, body, stream })
-        : this.#site.page(status, known);
+        ? await this.#site.respond(request, { ...state.info, body, stream })
+        : this.#site.page(status, request);
     if (reply.gone) return;
+    request.wanted = body.wanted;
     if (!body.wanted) stream.resume();
-    await this.#send(stream, reply, known, state.shape);
+    await this.#send(stream, reply, request, state.shape);
   }
 
   async #send(stream, reply, request, shape) {
     try {
       const endStream = isHeadOnly(reply, request) || reply.body === null;
       if (stream.destroyed || stream.closed) return;
-      shape.setHead(stream.id, this.#block(reply));
+      const reset = !stream.endAfterHeaders && !request.wanted;
+      shape.setHead(stream.id, this.#block(reply), reset);
+      if (reset) closeAfter(stream);
       const head = { ':status': reply.status };
       stream.respond(head, { endStream, sendDate: false });
       if (!endStream) await writeBody(stream, reply.body);
@@ -115,46 +125,72 @@ class Http2 {
   }
 }
 
+// nginx does not wait for a body that it does not want.
+function closeAfter(stream) {
+  stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+}
+
 async function writeBody(stream, body) {
   if (Buffer.isBuffer(body)) {
     stream.end(body);
     return;
   }
+  // The last part has to carry the end.
+  let held = null;
   for await (const part of body) {
     if (stream.destroyed) throw new Error('the stream is gone');
-    await new Promise((resolve) => stream.write(part, resolve));
+    if (held) await writePart(stream, held);
+    held = part;
   }
-  stream.end();
+  if (held) stream.end(held);
+  else stream.end();
 }
 
-// Null for what nginx answers with 400.
-function readRequest(raw) {
-  const request = new Request();
-  const pseudo = {};
+function writePart(stream, part) {
+  return new Promise((resolve) => stream.write(part, resolve));
+}
+
+// As nginx does, field by field; the first that is wrong decides.
+function readRequest(request, fields) {
   const cookies = [];
   request.version = VERSION_20;
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i].toLowerCase();
-    const value = raw[i + 1];
-    if (name.startsWith(':')) pseudo[name] = value;
-    else if (name === 'cookie') cookies.push(value);
-    else if (!/^[a-z0-9-]+$/.test(name)) continue;
-    else if (!request.addField(name, value)) return null;
+  request.target = '';
+  request.scheme = '';
+  for (const [name, value] of fields) {
+    if (BAD_NAME.test(name) || BAD_VALUE.test(value)) return MALFORMED;
+    if (name.startsWith(':')) {
+      if (!pseudoField(request, name, value)) return 400;
+    } else if (name === 'cookie') {
+      cookies.push(value);
+    } else if (GOOD_NAME.test(name) && !request.addField(name, value)) {
+      return 400;
+    }
   }
   if (cookies.length > 0) request.addField('cookie', cookies.join('; '));
-  return usePseudo(request, pseudo) ? request : null;
+  const whole = request.method && request.scheme && request.target;
+  return whole ? request.finish() : 400;
 }
 
-function usePseudo(request, pseudo) {
-  request.method = pseudo[':method'] ?? '';
-  if (!/^[A-Z_-]+$/.test(request.method)) return false;
-  const authority = pseudo[':authority'];
-  if (authority !== undefined) {
-    if (!request.setHost(authority)) return false;
-    if (!request.headers.has('host')) request.headers.set('host', authority);
+function pseudoField(request, name, value) {
+  switch (name) {
+    case ':method':
+      if (request.method || !/^[A-Z_-]+$/.test(value)) return false;
+      request.method = value;
+      return true;
+    case ':scheme':
+      if (request.scheme || !/^[a-zA-Z][a-zA-Z0-9+.-]*$/.test(value)) {
+        return false;
+      }
+      request.scheme = value;
+      return true;
+    case ':path':
+      if (request.target || !/^\/[^\0-\x20\x7f]*$/.test(value)) return false;
+      return request.setTarget(value);
+    case ':authority':
+      return request.addField('host', value);
+    default:
+      return false;
   }
-  const path = pseudo[':path'] ?? '';
-  return path.startsWith('/') && request.setTarget(path);
 }
 
 class StreamBody {

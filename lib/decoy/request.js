@@ -46,6 +46,8 @@ class Request {
     this.chunked = false;
     this.keepAlive = false;
     this.connectionType = '';
+    /** Somebody reads its body. */
+    this.wanted = false;
     /** It came on a TLS connection. */
     this.secure = true;
   }
