@@ -37,6 +37,7 @@ const peers = {
   'redis-cli': { package: 'redis-tools' },
   'redis-benchmark': { package: 'redis-tools' },
   haproxy: { package: 'haproxy' },
+  nginx: { package: 'nginx' },
   chromium: { package: 'chromium' },
   'ssh-audit': { package: 'ssh-audit' },
   'systemd-analyze': { package: 'systemd' },
