@@ -35,6 +35,7 @@ const EVENT = Object.freeze({
   SERVER_CLOSED: 18,
   LOG: 19,
   AGENT: 20,
+  VISITOR: 21,
 });
 
 const WITH_AUX = new Set([
@@ -46,6 +47,7 @@ const WITH_AUX = new Set([
   EVENT.CONTROL,
   EVENT.LOG,
   EVENT.AGENT,
+  EVENT.VISITOR,
 ]);
 
 const native = loadAddon();

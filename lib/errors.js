@@ -97,6 +97,17 @@ function optionError(option, message, code = 'ERR_WRAITH_INVALID_ARGUMENT') {
   return error;
 }
 
+/** What the core found wrong in the text of an option, or of its file. */
+function sourceError(status, { option, file, line, why }) {
+  const error = errorFromStatus(status, { phase: 'options' });
+  const where = `${file || option}${line ? `:${line}` : ''}`;
+  error.message = `${option}: ${where}: ${why ?? error.message}`;
+  error.option = option;
+  if (file) error.file = file;
+  if (line) error.line = line;
+  return error;
+}
+
 function abortError(signal) {
   const error = new WraithError(
     'ERR_WRAITH_ABORTED',
@@ -112,5 +123,6 @@ module.exports = {
   errorFromStatus,
   optionError,
   setErrorTable,
+  sourceError,
   statusOf,
 };

@@ -21,6 +21,7 @@ const defaultPaths = {
     xdgPath('XDG_CONFIG_HOME', '.config', 'authorized_keys'),
   knownHosts: () => xdgPath('XDG_CONFIG_HOME', '.config', 'known_hosts'),
   identity: () => path.join(os.homedir(), '.ssh', 'id_ed25519'),
+  acme: () => xdgPath('XDG_STATE_HOME', '.local/state', 'acme'),
 };
 
 function fileError(option, file, error) {
@@ -66,6 +67,20 @@ function looseMode({ uid, mode }) {
   return ours && (mode & 0o077) !== 0 ? mode & 0o777 : 0;
 }
 
+/** The error for the file of a private key that others may use. */
+function modeError(option, file, loose) {
+  const mode = loose.toString(8).padStart(4, '0');
+  return Object.assign(
+    new WraithError(
+      'ERR_WRAITH_KEY_MODE',
+      `${option} ${file}: others may use this private key (mode ${mode}): ` +
+        `chmod 600 ${file}`,
+      { phase: 'options' },
+    ),
+    { option, file },
+  );
+}
+
 /**
  * A key source: a Buffer or a string with a line feed is contents, any other
  * string a path.
@@ -90,6 +105,8 @@ async function makeFolder(folder) {
   }
 }
 
+const draftOf = (file) => `${file}.${randomBytes(8).toString('hex')}`;
+
 async function writeNew(file, contents) {
   const handle = await fs.promises.open(file, 'wx', 0o600);
   try {
@@ -106,13 +123,42 @@ async function writeNew(file, contents) {
  */
 async function createSecretFile(file, contents) {
   await makeFolder(path.dirname(file));
-  const draft = `${file}.${randomBytes(8).toString('hex')}`;
+  const draft = draftOf(file);
   try {
     await writeNew(draft, contents);
     await fs.promises.link(draft, file);
   } finally {
     await fs.promises.rm(draft, { force: true });
   }
+}
+
+// The name itself must be on the disk too. Windows has no such thing.
+async function syncFolder(folder) {
+  if (process.platform === 'win32') return;
+  const handle = await fs.promises.open(folder);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Writes a file, mode 0600, with its folders, in place of what was there: a
+ * crash leaves the old contents or the new.
+ */
+async function replaceSecretFile(file, contents) {
+  const folder = path.dirname(file);
+  await makeFolder(folder);
+  const draft = draftOf(file);
+  try {
+    await writeNew(draft, contents);
+    await fs.promises.rename(draft, file);
+  } catch (error) {
+    await fs.promises.rm(draft, { force: true });
+    throw error;
+  }
+  await syncFolder(folder);
 }
 
 async function appendFile(file, line) {
@@ -125,6 +171,8 @@ module.exports = {
   createSecretFile,
   defaultPaths,
   fileError,
+  modeError,
   readFile,
   readSource,
+  replaceSecretFile,
 };

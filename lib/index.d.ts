@@ -8,8 +8,15 @@ import { Duplex } from 'node:stream';
  */
 export type KeySource = string | Uint8Array;
 
-/** The carriers of this version. Others are refused with ERR_WRAITH_UNSUPPORTED. */
-export type Transport = 'tcp';
+/**
+ * The carriers of this version; others are refused with ERR_WRAITH_UNSUPPORTED.
+ * tls: SSH in TLS (RFC 8446); wss: in WebSocket frames (RFC 6455) in TLS; ws: in
+ * frames without TLS, for a proxy that adds it.
+ */
+export type Transport = 'tcp' | 'tls' | 'wss' | 'ws';
+
+/** What a server listens for; a stealth one on tls takes WebSockets too. */
+export type ServerTransport = 'tcp' | 'tls';
 
 export type Phase =
   | 'options'
@@ -82,12 +89,38 @@ export interface HostKeyInfo {
 }
 
 export interface ConnectOptions {
+  /** Default 'tcp'. */
   transport?: Transport;
   /**
-   * 'host', 'host:port' or '[v6]:port'; the default port is 2222. Beside a
-   * stream it is the name that knownHosts keeps the key under.
+   * 'host', 'host:port' or '[v6]:port'; the default port is 2222, with tls and
+   * wss 443, with ws 80. Beside a stream it is the name that knownHosts keeps
+   * the key under.
    */
   server?: string;
+  /**
+   * tls, wss: the name that is asked for and that the certificate must be for.
+   * Default: that of the server.
+   */
+  tlsServerName?: string;
+  /** tls, wss: PEM of the authorities to trust. Default: the system's. */
+  tlsCa?: KeySource;
+  /**
+   * tls, wss: base64 SHA-256 of the server's public key, with or without
+   * 'sha256//' before it; any of several. Authority and name do not count then.
+   */
+  tlsPin?: string | string[];
+  /**
+   * tls, wss: any certificate will do (pins still count). It says nothing of the
+   * host key, which is checked all the same. Default false.
+   */
+  insecure?: boolean;
+  /**
+   * tls, wss, ws: what the server's stealthSecret is
+   * (docs/reference/knock.md). With tls, too, SSH then goes in WebSocket frames.
+   */
+  stealthSecret?: string;
+  /** The server's wsPath. Default '/ws'. */
+  wsPath?: string;
   /** SSH over a stream of the caller's; a function is called for each try. */
   stream?: Duplex | (() => Duplex | Promise<Duplex>);
   /**
@@ -126,6 +159,11 @@ export interface ConnectOptions {
   knownHosts?: string;
   /** Remember an unknown key in knownHosts. Default false: it is refused. */
   acceptNew?: boolean;
+  /**
+   * 'socks5://', 'socks5h://' or 'http://[user:password@]host:port': the way to
+   * the server, whose name goes over unresolved. Not with `stream`.
+   */
+  proxy?: string;
   /** Milliseconds; a dead peer is noticed within two of them. Default 15000. */
   keepalive?: number;
   /** Milliseconds from the dial to the login. Default 30000. */
@@ -227,7 +265,7 @@ export interface OpenOptions {
 /** A long-lived handle. It never throws asynchronously. */
 export interface Tunnel extends EventEmitter, AsyncDisposable {
   readonly state: TunnelState;
-  /** The server's address as dialled; null while there is none. */
+  /** The server's address as dialled; null while there is none, and by proxy. */
   readonly peer: { host: string; port: number } | null;
   /**
    * Resolves when the tunnel is up. Rejects on what would end it: a refused
@@ -334,6 +372,8 @@ export interface ServerStats {
   channels: number;
   remoteForwards: number;
   connections: number;
+  /** Of stealth listeners: who turned out to be no tunnel. */
+  visitors: number;
   rejected: number;
   /** Penalties that came into force. */
   penalties: number;
@@ -388,12 +428,36 @@ export interface ServeOptions {
   certAuthority?: KeySource | KeySource[];
   /** Public keys, one per line, or key revocation lists of ssh-keygen. */
   revokedKeys?: KeySource | KeySource[];
-  transport?: Transport | Transport[];
+  /** Default 'tcp', or those that listen names. */
+  transport?: ServerTransport | ServerTransport[];
   /**
-   * '[tcp=]address:port'; default 'tcp=[::]:2222'. 'systemd': the sockets that a
-   * service manager has handed down (LISTEN_FDS).
+   * '[transport=]address:port'; default 'tcp=[::]:2222' and 'tls=[::]:443'.
+   * 'systemd' in place of an address: the sockets that a service manager has
+   * handed down (LISTEN_FDS). An empty list: only accept().
    */
   listen?: string | string[];
+  /** tls: PEM, the server's certificate and then intermediate ones. */
+  tlsCert?: KeySource;
+  /** tls: PEM, not encrypted. */
+  tlsKey?: KeySource;
+  /**
+   * tls: the first bytes decide. SSH (without stealthSecret) or a WebSocket for
+   * wsPath is a tunnel; everybody else is a visitor and sees the decoy. Default
+   * false.
+   */
+  stealth?: boolean;
+  /**
+   * What visitors see, as if nginx answered: a folder, or a web server behind
+   * ('http(s)://host[:port]'). Default: 404 for everything.
+   */
+  decoy?: string;
+  /** A tunnel opens only for who proves it (docs/reference/knock.md). */
+  stealthSecret?: string;
+  /**
+   * Where WebSockets are taken, on stealth listeners. Default '/ws' with a
+   * stealthSecret, else nowhere.
+   */
+  wsPath?: string;
   /** 0: no limit, the default. IPv6 is counted by /64. */
   maxConnectionsPerIp?: number;
   /** Default 10. */
@@ -420,6 +484,12 @@ export interface ServeOptions {
   penaltyMax?: number;
   /** Networks that are never kept out. */
   penaltyExempt?: string | string[];
+  /**
+   * 'socks5://', 'socks5h://' or 'http://[user:password@]host:port': targets are
+   * reached through it. Names go over unresolved, so only rules for names see
+   * them (docs/decisions/policy-proxy.md).
+   */
+  proxy?: string;
   /** Default 10000. */
   maxSessions?: number;
   /** Per session. Default 1000. */
@@ -455,7 +525,11 @@ export interface WraithServer
     EventEmitter,
     AsyncDisposable,
     AsyncIterable<{ stream: WraithStream; info: ConnectionInfo }> {
-  readonly addresses: { transport: Transport; host: string; port: number }[];
+  readonly addresses: {
+    transport: ServerTransport;
+    host: string;
+    port: number;
+  }[];
   /** With the option metrics. */
   readonly metricsAddress?: { host: string; port: number };
   readonly hostKeyFingerprint: string;
@@ -494,6 +568,9 @@ export interface WraithServer
     certAuthority?: KeySource | KeySource[];
     revokedKeys?: KeySource | KeySource[];
     policy?: Rule[];
+    /** Both or neither; for connections that come. */
+    tlsCert?: KeySource;
+    tlsKey?: KeySource;
   }): Promise<void>;
   sessions(): SessionInfo[];
   stats(): ServerStats | null;

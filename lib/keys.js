@@ -2,7 +2,12 @@
 
 const { EVENT, Ref, native, register, unregister } = require('./binding.js');
 const { WraithError, errorFromStatus, optionError } = require('./errors.js');
-const { createSecretFile, fileError, readSource } = require('./files.js');
+const {
+  createSecretFile,
+  fileError,
+  modeError,
+  readSource,
+} = require('./files.js');
 const { check, readOptions } = require('./options.js');
 
 /** An error of a key file names the option and the file, never contents. */
@@ -41,16 +46,7 @@ function parseKey(text, passphrase, option, file) {
 async function readKey(option, source) {
   const { text, file, loose } = await readSource(option, source);
   if (loose && native.keyIsEncrypted(text) >= 0) {
-    const mode = loose.toString(8).padStart(4, '0');
-    throw Object.assign(
-      new WraithError(
-        'ERR_WRAITH_KEY_MODE',
-        `${option} ${file}: others may use this private key (mode ${mode}): ` +
-          `chmod 600 ${file}`,
-        { phase: 'options' },
-      ),
-      { option, file },
-    );
+    throw modeError(option, file, loose);
   }
   return { text, file };
 }

@@ -97,20 +97,25 @@ function later(name) {
   );
 }
 
-function transportOnly(...known) {
-  const one = check.oneOf(...known, 'tls', 'wss', 'ws', 'iroh', 'h3', 'auto');
+/** One of `known`; those of later versions are told apart from mistakes. */
+function transportOf(known, coming) {
+  const one = check.oneOf(...known, ...coming);
   return (name, value) => {
-    const list = Array.isArray(value) ? value : [value];
-    for (const item of list) {
-      one(name, item);
-      if (!known.includes(item)) later(`${name} ${item}`);
-    }
+    if (coming.includes(one(name, value))) later(`${name} ${value}`);
     return value;
   };
 }
 
+/** From the root, without empty segments or '.' and '..'. */
+function webPath(name, value) {
+  const segments = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~-]+)*\/?$/;
+  const isPath = check.text(name, value)[0] === '/' && value.length <= 255;
+  if (isPath && segments.test(value)) return value;
+  throw optionError(name, 'must be a path of letters, digits and -._~');
+}
+
 const connectShape = {
-  transport: transportOnly('tcp'),
+  transport: transportOf(['tcp', 'tls', 'wss', 'ws'], ['iroh', 'h3', 'auto']),
   server: check.text,
   peer: later,
   stream: check.duplex,
@@ -130,15 +135,15 @@ const connectShape = {
   },
   knownHosts: check.text,
   acceptNew: check.boolean,
-  tlsServerName: later,
-  tlsCa: later,
-  tlsPin: later,
-  insecure: later,
-  stealthSecret: later,
-  wsPath: later,
+  tlsServerName: check.text,
+  tlsCa: check.keySource,
+  tlsPin: check.listOf(check.text),
+  insecure: check.boolean,
+  stealthSecret: check.text,
+  wsPath: webPath,
   irohRelay: later,
   irohKey: later,
-  proxy: later,
+  proxy: check.text,
   keepalive: milliseconds,
   connectTimeout: milliseconds,
   signal: check.signal,
@@ -182,25 +187,16 @@ const serveShape = {
   authorizedKeys: check.listOf(check.keySource),
   certAuthority: check.listOf(check.keySource),
   revokedKeys: check.listOf(check.keySource),
-  transport: transportOnly('tcp'),
+  transport: check.listOf(transportOf(['tcp', 'tls'], ['iroh', 'h3'])),
   listen: check.listOf(check.string),
-  tlsCert: later,
-  tlsKey: later,
-  acmeDomain: later,
-  acmeDirectory: later,
-  acmeEmail: later,
-  acmeCa: later,
-  acmeDir: later,
-  acmeChallenge: later,
-  acmeHttpListen: later,
-  acmeEabKid: later,
-  acmeEabHmacKey: later,
-  stealth: later,
-  decoy: later,
-  stealthSecret: later,
-  wsPath: later,
+  tlsCert: check.keySource,
+  tlsKey: check.keySource,
+  stealth: check.boolean,
+  decoy: check.text,
+  stealthSecret: check.text,
+  wsPath: webPath,
   trustProxy: check.listOf(check.text),
-  proxy: later,
+  proxy: check.text,
   irohRelay: later,
   irohKey: later,
   publishAddresses: later,

@@ -1,9 +1,9 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
-const net = require('node:net');
 const { Duplex } = require('node:stream');
 
+const { acmeShape, parseAcmeOptions } = require('./acme/options.js');
 const { EVENT, Ref, native, register, unregister } = require('./binding.js');
 const { joinCarrier } = require('./carrier.js');
 const { loadHostCertificate, readCertificate } = require('./certificate.js');
@@ -14,21 +14,19 @@ const {
   statusOf,
 } = require('./errors.js');
 const { defaultPaths } = require('./files.js');
-const { SYSTEMD, inheritedError, takeInherited } = require('./inherited.js');
+const { inheritedError, takeInherited } = require('./inherited.js');
+const { checkSite, readListen } = require('./listen.js');
 const { loadKey, loadOrCreateHostKey } = require('./keys.js');
 const { parseMetricsAddress, serveMetrics } = require('./metrics.js');
-const {
-  check,
-  kInternal,
-  parseHostPort,
-  readOptions,
-  serveShape,
-} = require('./options.js');
+const { check, kInternal, readOptions, serveShape } = require('./options.js');
+const { shownProxy } = require('./proxy.js');
+const { makeRecord } = require('./record.js');
+const { Site, lend } = require('./site.js');
 const { WraithStream } = require('./stream.js');
 const { loadTrust, readTrust, trustError, trustList } = require('./trust.js');
+const { DEFAULT_PATH } = require('./transport.js');
 const { opened } = require('./tunnel.js');
 
-const DEFAULT_LISTEN = 'tcp=[::]:2222';
 const DEFAULT_DRAIN = 2000;
 const DEFAULT_PENALTY = 5000;
 const LEVELS = { error: 1, warn: 2, info: 3, debug: 4 };
@@ -68,24 +66,6 @@ function checkNetworks(name, list = []) {
   }
 }
 
-function parseListen(text) {
-  const match = /^(?:([a-z0-9]+)=)?(.*)$/s.exec(text);
-  const [, transport = 'tcp', address] = match;
-  if (transport !== 'tcp') {
-    throw optionError(
-      'listen',
-      `transport ${transport} is not part of this version yet`,
-      'ERR_WRAITH_UNSUPPORTED',
-    );
-  }
-  if (address === SYSTEMD) return { transport, inherited: true };
-  const bind = parseHostPort('listen', address, 2222);
-  if (net.isIP(bind.host) === 0 && bind.host !== 'localhost') {
-    throw optionError('listen', `${bind.host} is not an address of this host`);
-  }
-  return { transport, ...bind };
-}
-
 function withCertificateInfo(certificate, rest) {
   return certificate
     ? { ...rest, certificate: readCertificate(certificate) }
@@ -105,20 +85,24 @@ class WraithServer extends EventEmitter {
   #id;
   #authorize;
   #log;
+  #level; // of LEVELS
   #metrics;
   #ref = new Ref();
   #closed;
   #resolveClosed;
   #closing = false;
   #reloading = Promise.resolve();
+  #site;
   #trust; // the texts in force, for reloads that bring only some of them
 
-  constructor(id, { authorize, log }, hostKey, trust) {
+  constructor(id, { authorize, log, logLevel }, { hostKey, trust, site }) {
     super();
     this.#id = id;
     this.#trust = trust;
+    this.#site = site;
     this.#authorize = authorize;
     this.#log = log;
+    this.#level = LEVELS[logLevel ?? 'info'];
     this.addresses = [];
     this.hostKeyFingerprint = hostKey.fingerprint;
     this.hostKey = hostKey.publicKey;
@@ -156,16 +140,38 @@ class WraithServer extends EventEmitter {
     return this;
   }
 
-  _listen({ transport, host, port, inherited }) {
+  _listen(address) {
+    const { kind, host, port, inherited } = address;
     if (inherited) {
-      this.#listenInherited(transport);
+      this.#listenInherited(address);
       return;
     }
-    const bound = native.serverListen(this.#id, host, port);
+    const bound = native.serverListen(this.#id, kind, host, port);
     if (typeof bound === 'number') {
       throw errorFromStatus(bound, { syscall: 'listen', address: host, port });
     }
-    this.addresses.push({ transport, host: bound.host, port: bound.port });
+    this.#listening(address, bound);
+  }
+
+  #listening({ transport }, { host, port }) {
+    if (transport === 'tls') this.#site.port ??= port;
+    this.addresses.push({ transport, host, port });
+  }
+
+  async _startAcme(options) {
+    await this.#site.startAcme(options, {
+      use: (tls) => {
+        if (this.#id !== 0) native.serverSetTls(this.#id, tls);
+      },
+      log: (level, message, fields) => this.#say(level, message, fields),
+    });
+  }
+
+  /** A record of this side's, beside those of the core. */
+  #say(level, message, fields) {
+    if (!this.#log || LEVELS[level.toLowerCase()] > this.#level) return;
+    const { record, line } = makeRecord(level, message, fields);
+    this.#log(record, line);
   }
 
   async _serveMetrics(address) {
@@ -173,17 +179,18 @@ class WraithServer extends EventEmitter {
     this.metricsAddress = this.#metrics.address;
   }
 
-  #listenInherited(transport) {
+  #listenInherited(address) {
     for (const fd of takeInherited()) {
-      const bound = native.serverListenFd(this.#id, fd);
+      const bound = native.serverListenFd(this.#id, address.kind, fd);
       if (typeof bound === 'number') throw inheritedError(fd, bound);
-      this.addresses.push({ transport, host: bound.host, port: bound.port });
+      this.#listening(address, bound);
     }
   }
 
   onEvent(type, event, b) {
     if (type === EVENT.CONTROL) this.#onControl(event);
     else if (type === EVENT.AUTHORIZE) this.#onAuthorize(event);
+    else if (type === EVENT.VISITOR) this.#site.visit(event);
     else if (type === EVENT.LOG) this.#onLog(event);
     else if (type === EVENT.SESSION) this.#onSession(event >>> 0, b === 1);
     else if (type === EVENT.SERVER_CLOSED) this.#onClosed();
@@ -276,16 +283,22 @@ class WraithServer extends EventEmitter {
       tlsKey: serveShape.tlsKey,
     });
     const rules = policy && readRules({ policy });
-    const texts = readTrust(given);
+    const read = this.#read(given);
     // In the order asked for: an older list of keys must not come last.
-    const turn = Promise.allSettled([this.#reloading, texts]).then(async () =>
-      this.#reload(await texts, rules),
-    );
+    const turn = Promise.allSettled([this.#reloading, read]).then(async () => {
+      const { texts, tls } = await read;
+      await lend(tls, () => this.#reload(texts, rules, tls));
+    });
     this.#reloading = turn.catch(() => {}); // whoever asked hears of it
     return turn;
   }
 
-  #reload(texts, rules) {
+  async #read(given) {
+    const texts = await readTrust(given);
+    return { texts, tls: await this.#site.load(given) };
+  }
+
+  #reload(texts, rules, tls) {
     this.#mustBeOpen();
     const changed = Object.keys(texts).length > 0;
     const all = { ...this.#trust, ...texts };
@@ -294,6 +307,7 @@ class WraithServer extends EventEmitter {
     if (typeof result !== 'number') throw trustError(result, trust);
     if (result < 0) throw errorFromStatus(result);
     this.#trust = all;
+    if (tls !== undefined) native.serverSetTls(this.#id, tls);
   }
 
   sessions() {
@@ -342,7 +356,7 @@ class WraithServer extends EventEmitter {
     this.#ref.close();
     this.#metrics?.close();
     this.emit('close');
-    this.#resolveClosed();
+    this.#site.close().then(this.#resolveClosed);
   }
 }
 
@@ -365,12 +379,15 @@ async function withCertificate({ hostCertificate }, key) {
   }
 }
 
-function nativeOptions(o, key, trust, rules) {
+function nativeOptions(o, { key, trust, rules, tls }) {
   return {
     hostKey: key.id,
     hostCertificate: key.certificate?.blob,
     trust,
     rules,
+    tls,
+    stealthSecret: o.stealthSecret,
+    wsPath: o.wsPath ?? (o.stealthSecret && DEFAULT_PATH),
     forwarding: o.forwarding ?? true,
     gatewayPorts: o.gatewayPorts ?? false,
     authorize: o.authorize !== undefined,
@@ -381,6 +398,7 @@ function nativeOptions(o, key, trust, rules) {
     startupsStart: o.maxStartups?.start,
     startupsRate: o.maxStartups?.rate,
     trustProxy: o.trustProxy,
+    proxy: o.proxy,
     penaltyTime: o.penaltyTime ?? DEFAULT_PENALTY,
     penaltyMax: o.penaltyMax,
     penaltyExempt: o.penaltyExempt,
@@ -392,13 +410,13 @@ function nativeOptions(o, key, trust, rules) {
   };
 }
 
-function newServer(o, key, texts, rules) {
+function newServer(o, { key, texts, site, ...rest }) {
   const trust = trustList(texts);
   try {
-    const id = native.serverNew(nativeOptions(o, key, trust, rules));
+    const id = native.serverNew(nativeOptions(o, { key, trust, ...rest }));
     if (typeof id !== 'number') throw trustError(id, trust);
     if (id < 0) throw errorFromStatus(id);
-    return new WraithServer(id, o, key, texts);
+    return new WraithServer(id, o, { hostKey: key, trust: texts, site });
   } finally {
     native.keyFree(key.id); // the server has a reference of its own
   }
@@ -406,19 +424,26 @@ function newServer(o, key, texts, rules) {
 
 /** Listens and serves; rejects with a coded error if it cannot. */
 async function serve(options) {
-  const o = readOptions(options, serveShape);
+  const o = readOptions(options, serveShape, acmeShape);
+  const acme = parseAcmeOptions(options ?? {});
   o.internal = options?.[kInternal];
   if (o.signal?.aborted) throw abortError(o.signal);
-  const listen = (o.listen ?? [DEFAULT_LISTEN]).map(parseListen);
+  const listen = readListen(o);
+  checkSite(o, listen);
+  const site = new Site(o, listen);
   const metrics = o.metrics && parseMetricsAddress(o.metrics);
   const rules = readRules(o);
   checkNetworks('trustProxy', o.trustProxy);
   checkNetworks('penaltyExempt', o.penaltyExempt);
+  if (o.proxy) shownProxy(o.proxy); // a mistake is told before keys are read
   const texts = await loadTrust(o);
-  const key = await withCertificate(o, await loadHostKey(o));
-  const server = newServer(o, key, texts, rules);
+  const server = await lend(await site.load(o), async (tls) => {
+    const key = await withCertificate(o, await loadHostKey(o));
+    return newServer(o, { key, texts, rules, tls, site });
+  });
   try {
     if (metrics) await server._serveMetrics(metrics);
+    if (acme) await server._startAcme(acme);
     if (o.signal?.aborted) throw abortError(o.signal);
     for (const address of listen) server._listen(address);
   } catch (error) {

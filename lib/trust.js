@@ -4,7 +4,7 @@
 // of texts, which the core takes or refuses as a whole.
 
 const { native } = require('./binding.js');
-const { WraithError, errorFromStatus } = require('./errors.js');
+const { WraithError, sourceError } = require('./errors.js');
 const { defaultPaths, readSource } = require('./files.js');
 
 const KINDS = {
@@ -16,13 +16,7 @@ const KINDS = {
 /** What is wrong with one of the texts: names option, file, line and why. */
 function trustError({ status, source, line, why }, list) {
   const { option, name } = list[source];
-  const error = errorFromStatus(status, { phase: 'options' });
-  const where = `${name || option}${line ? `:${line}` : ''}`;
-  error.message = `${option}: ${where}: ${why ?? error.message}`;
-  error.option = option;
-  if (name) error.file = name;
-  if (line) error.line = line;
-  return error;
+  return sourceError(status, { option, file: name, line, why });
 }
 
 async function readOne(option, source) {

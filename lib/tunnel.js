@@ -21,22 +21,31 @@ const {
   connectShape,
   kInternal,
   parseAuth,
-  parseHostPort,
   port: checkPort,
   readOptions,
   reconnectShape,
 } = require('./options.js');
+const { shownProxy } = require('./proxy.js');
 const { Reconnect } = require('./reconnect.js');
 const { WraithStream } = require('./stream.js');
-
-const DEFAULT_PORT = 2222;
+const { Transport } = require('./transport.js');
 
 /** What does not get better by itself ends a tunnel that was never up. */
 const FINAL_PHASES = new Set(['options', 'hostkey', 'auth']);
+const FINAL_CODES = new Set([
+  'ERR_WRAITH_TLS_CERTIFICATE',
+  'ERR_WRAITH_TLS_EXPIRED',
+  'ERR_WRAITH_TLS_NAME',
+  'ERR_WRAITH_TLS_PIN',
+  // The proxy's own word on our credentials; its other troubles may pass.
+  'ERR_WRAITH_PROXY_AUTH',
+]);
 
 function isFinal(error, wasEverUp) {
   if (error.code === 'ERR_WRAITH_HOST_KEY_MISMATCH') return true;
-  if (wasEverUp || error.code === 'ERR_WRAITH_AUTH_TIMEOUT') return false;
+  if (wasEverUp) return false;
+  if (FINAL_CODES.has(error.code)) return true;
+  if (error.code === 'ERR_WRAITH_AUTH_TIMEOUT') return false;
   return FINAL_PHASES.has(error.phase);
 }
 
@@ -108,7 +117,8 @@ function readForward(name, spec, remote) {
 class Tunnel extends EventEmitter {
   #id = 0;
   #options;
-  #server;
+  #transport;
+  #proxy; // as it may be shown
   #judge;
   #state = 'connecting';
   #identities;
@@ -128,11 +138,9 @@ class Tunnel extends EventEmitter {
   constructor(options) {
     super();
     this.#options = options;
-    this.#server = options.server
-      ? parseHostPort('server', options.server, DEFAULT_PORT)
-      : null;
-    if (this.#server?.port === 0) throw optionError('server', 'has no port 0');
-    this.#judge = new HostKeyJudge(options, this.#server);
+    this.#transport = new Transport(options);
+    if (options.proxy) this.#proxy = shownProxy(options.proxy);
+    this.#judge = new HostKeyJudge(options, this.#transport.server);
     this.#identities = new Identities(options);
     this.#reconnect = new Reconnect(options, () => this.#attempt());
     this.#closed = new Promise((resolve) => {
@@ -189,6 +197,7 @@ class Tunnel extends EventEmitter {
     this.#verdict = null;
     const login = await this.#identities.load();
     const hostKeyTypes = await this.#judge.preferredTypes();
+    const carrier = await this.#transport.dialOptions();
     const { stream, connectTimeout } = this.#options;
     const outer = stream ? await takeCarrier(stream, connectTimeout) : null;
     if (this.#state === 'closed') {
@@ -196,7 +205,8 @@ class Tunnel extends EventEmitter {
       return;
     }
     const result = native.tunnelConnect(this.#id, {
-      ...(outer ? { pipe: true } : this.#server),
+      ...(outer ? { pipe: true } : carrier),
+      proxy: this.#options.proxy,
       user: this.#options.user ?? os.userInfo().username,
       ...login,
       hostKeyTypes,
@@ -244,18 +254,24 @@ class Tunnel extends EventEmitter {
     for (const waiter of [...this.#waiting]) waiter.resolve();
   }
 
-  #onDown({ status, phase, wasUp, orderly, text }) {
+  #onDown({ status, phase, wasUp, orderly, text, http }) {
     if (this.#state === 'closed') return;
-    const error = this.#verdict ?? this.#downError(status, phase, text);
+    const error =
+      this.#verdict ??
+      this.#downError(status, phase, http ? `HTTP ${http}` : text);
     this.#failed(error, wasUp, orderly);
   }
 
   #downError(status, phase, text) {
     const more = { phase: phase || undefined, text: text || undefined };
-    if (phase === 'dial' && this.#server) {
+    if (phase === 'proxy') {
+      more.text = text ? `${this.#proxy} (${text})` : this.#proxy;
+    }
+    const { server } = this.#transport;
+    if (phase === 'dial' && server) {
       more.syscall = 'connect';
-      more.address = this.#server.host;
-      more.port = this.#server.port;
+      more.address = server.host;
+      more.port = server.port;
       more.text ??= this.#options.server;
     }
     return errorFromStatus(status || statusOf('PEER_CLOSED'), more);
@@ -446,6 +462,7 @@ class Tunnel extends EventEmitter {
     this.#setState('closed', error ? { reason: error } : {});
     this.#reconnect.stop();
     this.#identities.close();
+    this.#transport.close();
     const reason = this.#closedError();
     for (const waiter of [...this.#waiting]) waiter.reject(reason);
     native.tunnelClose(this.#id, orderly);
@@ -459,6 +476,7 @@ class Tunnel extends EventEmitter {
     const reason = this.#closedError();
     for (const one of [...this.#remotes.values()]) one._forget(reason);
     this.#identities.close(); // the context may end by itself
+    this.#transport.close();
     this.#ref.close();
     this.emit('close', this.#endError);
     this.#resolveClosed();
@@ -532,6 +550,9 @@ function createTunnel(options) {
   const read = readOptions(options, connectShape, reconnectShape);
   if (!read.server && !read.stream) {
     throw optionError('server', 'is needed (or stream)');
+  }
+  if (read.proxy && read.stream) {
+    throw optionError('proxy', 'cannot be combined with stream');
   }
   HostKeyJudge.require(read);
   return new Tunnel({ ...read, internal: options[kInternal] });

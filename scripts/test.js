@@ -1,6 +1,7 @@
 'use strict';
 // The one test command. Builds what is missing, then runs the suites:
-//   node scripts/test.js [c] [js] [interop] [sanitize] [fuzz] [--filter name]...
+//   node scripts/test.js [suite]... [--filter name]...
+// Suites: c, js, interop, probe, sanitize, fuzz.
 // Without a suite: c, js and interop. The last line adds them up.
 const { parseArgs } = require('node:util');
 const paths = require('./util/paths.js');
@@ -9,8 +10,8 @@ const suites = require('./util/suites.js');
 const peers = require('./peers.js');
 const { Failure, say, start, isCI } = require('./util/proc.js');
 
-const names = ['c', 'js', 'interop', 'sanitize', 'fuzz'];
-const needPeers = new Set(['js', 'interop', 'sanitize']);
+const names = ['c', 'js', 'interop', 'probe', 'sanitize', 'fuzz'];
+const needPeers = new Set(['js', 'interop', 'probe', 'sanitize']);
 
 // A suite that cannot run at all (no compiler, say) is one failure.
 async function runSuite(name, options) {

@@ -37,7 +37,7 @@ function turns(n) {
 async function loggedIn(t, how) {
   const [host, user] = [native.keyGenerate(), native.keyGenerate()];
   const server = new Raw(newServer(host, user, { logLevel: 4 }));
-  const { port } = native.serverListen(server.id, '127.0.0.1', 0);
+  const { port } = native.serverListen(server.id, 0, '127.0.0.1', 0);
   const relay = await countingRelay(t, port);
   const identity = native.keyExport(user, '', null).privateKey.toString();
   const options = { port: relay.port, how, identity };

@@ -12,13 +12,19 @@
 #define MAX_STARTUPS 1000
 #define STARTUPS_RATE 30
 #define MAX_SESSIONS 10000
+#define MAX_VISITORS 4096
 #define STOPPING "the server is stopping"
 
 typedef struct server_listener {
   wr_list node;
   wr_server *server;
   wr_listener *listener;
+  wr_listen_kind kind;
 } server_listener;
+
+static const char *const transports[] = {[WR_LISTEN_TCP] = "tcp",
+                                         [WR_LISTEN_TLS] = "tls",
+                                         [WR_LISTEN_STEALTH] = "tls"};
 
 /* LISTENERS */
 
@@ -33,7 +39,7 @@ static int take(wr_server *s, wr_link *link, const char *address,
   return wr__session_start(s, link, address, transport, id);
 }
 
-static int take_accepted(wr_server *s, wr_link *link) {
+static int take_accepted(wr_server *s, wr_listen_kind kind, wr_link *link) {
   wr_link_info info;
   char address[WR_ADDR_TEXT_MAX] = "";
   uint32_t id;
@@ -41,13 +47,18 @@ static int take_accepted(wr_server *s, wr_link *link) {
   if (info.has_peer) {
     wr_sockaddr_host((const struct sockaddr *)&info.peer, address);
   }
-  return wr__proxy_trusts(s, &info) ? wr__proxy_wait(s, link, address)
-                                    : take(s, link, address, "tcp", &id);
+  if (wr__proxy_trusts(s, &info)) {
+    return wr__proxy_wait(s, kind, link, address);
+  }
+  return kind == WR_LISTEN_TCP
+             ? take(s, link, address, "tcp", &id)
+             : wr__arrive(s, kind == WR_LISTEN_STEALTH, link, address);
 }
 
 static void on_accept(wr_listener *listener, wr_link *link) {
   server_listener *l = wr_listener_user(listener);
-  if (l->server->state != SERVER_OPEN || take_accepted(l->server, link) != 0) {
+  if (l->server->state != SERVER_OPEN ||
+      take_accepted(l->server, l->kind, link) != 0) {
     wr_link_close(link, WR_CLOSE_RESET);
   }
 }
@@ -63,15 +74,20 @@ static void on_listener_close(wr_listener *listener) {
 static const wr_listener_handler listener_handler = {
     .on_accept = on_accept, .on_close = on_listener_close};
 
-static int new_listener(wr_server *s, server_listener **out) {
+static int new_listener(wr_server *s, wr_listen_kind kind,
+                        server_listener **out) {
   if (s->state != SERVER_OPEN || s->ctx->exiting) {
     return WR_ECLOSED;
+  }
+  if (kind != WR_LISTEN_TCP && s->tls == NULL) {
+    return WR_EINVAL;
   }
   server_listener *l = wr_calloc(&s->ctx->mem, 1, sizeof(*l));
   if (l == NULL) {
     return WR_ENOMEM;
   }
   l->server = s;
+  l->kind = kind;
   *out = l;
   return 0;
 }
@@ -85,14 +101,14 @@ static int add_listener(wr_server *s, server_listener *l, int err,
   }
   wr_list_push(&s->listeners, &l->node);
   wr_listener_addr(l->listener, bound);
-  wr__log_listening(s, (const struct sockaddr *)bound, "tcp");
+  wr__log_listening(s, (const struct sockaddr *)bound, transports[l->kind]);
   return 0;
 }
 
-int wr_server_listen(wr_server *s, const char *host, uint16_t port,
-                     struct sockaddr_storage *bound) {
+int wr_server_listen(wr_server *s, wr_listen_kind kind, const char *host,
+                     uint16_t port, struct sockaddr_storage *bound) {
   server_listener *l;
-  int err = new_listener(s, &l);
+  int err = new_listener(s, kind, &l);
   if (err != 0) {
     return err;
   }
@@ -101,9 +117,10 @@ int wr_server_listen(wr_server *s, const char *host, uint16_t port,
   return add_listener(s, l, err, bound);
 }
 
-int wr_server_listen_fd(wr_server *s, int fd, struct sockaddr_storage *bound) {
+int wr_server_listen_fd(wr_server *s, wr_listen_kind kind, int fd,
+                        struct sockaddr_storage *bound) {
   server_listener *l;
-  int err = new_listener(s, &l);
+  int err = new_listener(s, kind, &l);
   if (err != 0) {
     return err;
   }
@@ -116,6 +133,7 @@ static void stop_listening(wr_server *s) {
     wr_listener_close(wr_container_of(it, server_listener, node)->listener);
   }
   wr__proxy_stop(s);
+  wr__arrivals_stop(s);
   wr__reject_sums(s);
 }
 
@@ -161,9 +179,15 @@ static void server_free(wr_server *s) {
   wr_map_free(s->by_id);
   wr_map_free(s->by_peer);
   wr_trust_unref(s->trust);
+  wr_tls_ctx_unref(s->tls);
+  wr_knock_cache_reset(&s->knocks);
+  wr_free_secret(&s->ctx->mem, (void *)(uintptr_t)s->knock_secret.data,
+                 s->knock_secret.len);
+  wr_free(&s->ctx->mem, s->ws_path);
   wr__penalty_free(s);
   wr_timer_stop(&s->rejects.timer);
   wr_free(&s->ctx->mem, s->trusted);
+  wr_free_secret(&s->ctx->mem, s->proxy, sizeof(*s->proxy));
   wr_key_unref(s->opts.host_key);
   wr_buf_reset(&s->host_certificate);
   wr_free(&s->ctx->mem, s);
@@ -172,7 +196,8 @@ static void server_free(wr_server *s) {
 static void on_finish(wr_task *task) {
   wr_server *s = wr_container_of(task, wr_server, finish);
   if (s->state == SERVER_OPEN || !wr_list_empty(&s->listeners) ||
-      !wr_list_empty(&s->sessions) || !wr_list_empty(&s->proxied)) {
+      !wr_list_empty(&s->sessions) || !wr_list_empty(&s->proxied) ||
+      !wr_list_empty(&s->arrivals)) {
     return;
   }
   wr_policy_free(s->policy);
@@ -287,6 +312,7 @@ static void fill_in_defaults(wr_server_opts *o, const wr_ctx *ctx) {
   o->startups_rate = o->startups_rate != 0 ? o->startups_rate : STARTUPS_RATE;
   o->max_sessions = o->max_sessions != 0 ? o->max_sessions : MAX_SESSIONS;
   o->max_channels = o->max_channels != 0 ? o->max_channels : WR_MAX_CHANNELS;
+  o->max_visitors = o->max_visitors != 0 ? o->max_visitors : MAX_VISITORS;
   if (o->log.wall_ms == NULL) {
     o->log.wall_ms = ctx->log.wall_ms;
   }
@@ -325,6 +351,49 @@ static int copy_certificate(wr_server *s) {
   return err;
 }
 
+static int copy_proxy(wr_server *s) {
+  if (s->opts.proxy == NULL) {
+    return 0;
+  }
+  s->proxy = wr_alloc(&s->ctx->mem, sizeof(*s->proxy));
+  if (s->proxy == NULL) {
+    return WR_ENOMEM;
+  }
+  *s->proxy = *s->opts.proxy;
+  s->opts.proxy = s->proxy;
+  return 0;
+}
+
+void wr_server_set_tls(wr_server *s, wr_tls_ctx *tls) {
+  wr_tls_ctx *old = s->tls;
+  s->tls = wr_tls_ctx_ref(tls);
+  wr_tls_ctx_unref(old);
+}
+
+static int copy_path(wr_server *s) {
+  if (s->opts.ws_path == NULL) {
+    return 0;
+  }
+  s->ws_path = wr_strdup(&s->ctx->mem, s->opts.ws_path);
+  s->opts.ws_path = s->ws_path;
+  return s->ws_path == NULL ? WR_ENOMEM : 0;
+}
+
+static int copy_secret(wr_server *s) {
+  wr_slice from = s->opts.knock_secret;
+  s->opts.knock_secret = (wr_slice){NULL, 0};
+  if (from.len == 0) {
+    return 0;
+  }
+  uint8_t *secret = wr_alloc(&s->ctx->mem, from.len);
+  if (secret == NULL) {
+    return WR_ENOMEM;
+  }
+  memcpy(secret, from.data, from.len);
+  s->knock_secret = (wr_slice){secret, from.len};
+  return 0;
+}
+
 static int make_parts(wr_server *s) {
   wr_ctx *ctx = s->ctx;
   s->by_id = wr_map_new(&ctx->mem, wr_ctx_rand64(ctx), s->opts.max_sessions);
@@ -359,6 +428,9 @@ int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts, wr_server **out) {
   s->policy = opts->policy;
   wr_list_init(&s->listeners);
   wr_list_init(&s->sessions);
+  wr_list_init(&s->arrivals);
+  wr_knock_cache_init(&s->knocks, &ctx->mem, wr_ctx_rand64(ctx), 0);
+  s->tls = opts->tls != NULL ? wr_tls_ctx_ref(opts->tls) : NULL;
   wr_list_init(&s->proxied);
   wr__reject_init(s);
   wr_timer_init(&s->tick, ctx, on_tick);
@@ -366,6 +438,9 @@ int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts, wr_server **out) {
   s->obj.shutdown = on_obj_shutdown;
   wr_ctx_add_object(ctx, &s->obj);
   int err = copy_certificate(s);
+  err = err != 0 ? err : copy_proxy(s);
+  err = err != 0 ? err : copy_path(s);
+  err = err != 0 ? err : copy_secret(s);
   err = err != 0 ? err : make_parts(s);
   if (err != 0) {
     server_free(s);

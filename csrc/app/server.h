@@ -2,6 +2,7 @@
 #define WR_APP_SERVER_H
 
 #include "app/counts.h"
+#include "net/tls_ctx.h"
 #include "proxy/policy.h"
 #include "proxy/remote.h"
 #include "proxy/target.h"
@@ -20,7 +21,18 @@ typedef struct wr_server_identity {
   const char *transport;
 } wr_server_identity;
 
+/* Somebody on a stealth listener who is no tunnel. All borrowed but the link. */
+typedef struct wr_visitor {
+  wr_link *link;              /* the callee's; decrypted */
+  const char *remote_address; /* "" where there is none */
+  const char *server_name;    /* SNI as it was sent, "" if it was not */
+  wr_slice alpn;              /* the protocol agreed on; empty if none was */
+  bool plain;                 /* not TLS at all; the link is the carrier's */
+} wr_visitor;
+
 typedef struct wr_server_handler {
+  /* Of stealth listeners only: answers as the owner's web site. */
+  void (*on_visitor)(wr_server *s, const wr_visitor *visitor);
   /* A key that may log in has been proved, and opts.authorize is set: answer with
      wr_server_authorize(), now or later. */
   void (*on_authorize)(wr_server *s, const wr_server_identity *identity);
@@ -41,7 +53,14 @@ typedef struct wr_server_opts {
   wr_slice host_certificate; /* of that key, copied; data NULL: none */
   wr_trust *trust;           /* who may log in; referenced */
   wr_policy *policy;         /* taken on success */
-  bool forwarding;           /* false: control channels only */
+  wr_tls_ctx *tls; /* for TLS listeners, referenced; NULL: there are none */
+  /* Where stealth listeners take WebSockets, copied; NULL: nowhere. */
+  const char *ws_path;
+  wr_slice knock_secret; /* copied; empty: an SSH banner is enough */
+  /* Of stealth listeners, until they are recognised or given to on_visitor; 0:
+     4096. */
+  uint32_t max_visitors;
+  bool forwarding; /* false: control channels only */
   bool gateway_ports;
   bool authorize;                  /* ask on_authorize */
   uint64_t login_grace_ms;         /* 0: 30 s */
@@ -58,6 +77,7 @@ typedef struct wr_server_opts {
   size_t n_trust_proxy;
   uint64_t penalty_ms;           /* for one failed login; 0: no penalties */
   uint64_t penalty_max_ms;       /* 0: 10 min */
+  const wr_upstream *proxy;      /* for targets; copied; NULL: none */
   const wr_cidr *penalty_exempt; /* copied */
   size_t n_penalty_exempt;
   uint64_t rekey_bytes;     /* tests */
@@ -68,12 +88,21 @@ typedef struct wr_server_opts {
 WR_NODISCARD int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts,
                                wr_server **out);
 void *wr_server_user(const wr_server *s);
-/* Adds a listener; bound gets the address. The system's error or 0. */
-WR_NODISCARD int wr_server_listen(wr_server *s, const char *host, uint16_t port,
+typedef enum wr_listen_kind {
+  WR_LISTEN_TCP = 0,
+  WR_LISTEN_TLS,    /* needs opts.tls */
+  WR_LISTEN_STEALTH /* TLS; who is no tunnel is a visitor of the web site */
+} wr_listen_kind;
+/* Adds a listener; bound gets the address. The system's error, WR_EINVAL (no
+   TLS) or 0. */
+WR_NODISCARD int wr_server_listen(wr_server *s, wr_listen_kind kind,
+                                  const char *host, uint16_t port,
                                   struct sockaddr_storage *bound);
+/* Another certificate for connections from now on; referenced. */
+void wr_server_set_tls(wr_server *s, wr_tls_ctx *tls);
 /* Adds a socket that listens already. The system's error, WR_EINVAL (it is no
    such socket) or 0; on an error fd is still the caller's. */
-WR_NODISCARD int wr_server_listen_fd(wr_server *s, int fd,
+WR_NODISCARD int wr_server_listen_fd(wr_server *s, wr_listen_kind kind, int fd,
                                      struct sockaddr_storage *bound);
 /* Serves SSH on a link of the caller's. remote_address: for limits and the log,
    "" if there is none; transport: a literal. The link is taken, unless an error
@@ -125,6 +154,7 @@ void wr_server_end_session(wr_server *s, uint32_t session_id);
 typedef struct wr_server_stats {
   uint32_t sessions, startups, channels, remote_forwards;
   uint64_t connections, rejected; /* ever */
+  uint64_t visitors;              /* of stealth listeners, ever */
   uint64_t penalties;             /* that came into force, ever */
   uint64_t auth_accepted, auth_rejected;
   uint64_t channels_opened;     /* dialled for, or given to the application */

@@ -79,7 +79,8 @@ static void adopt(server_session *ss, const wr_decision *d) {
 wr_access wr__auth_access(const server_session *ss) {
   return (wr_access){.policy = ss->server->policy,
                      .key = ss->line == NULL ? NULL : &ss->line->opts,
-                     .no_forwarding = ss->no_forwarding};
+                     .no_forwarding = ss->no_forwarding,
+                     .proxied = ss->server->proxy != NULL};
 }
 
 void wr__auth_drop(server_session *ss) {

@@ -7,6 +7,7 @@
 #include "base/errors.h"
 #include "base/map.h"
 #include "base/wire.h"
+#include "net/firstbytes.h"
 
 /* What the files of the server share:
      server.c          life cycle, listeners, reload, drain
@@ -14,6 +15,7 @@
      server_session.c  one SSH session: life cycle and channels
      server_auth.c     who may log in, and for how long
      server_limits.c   how many may come
+     server_arrival.c  TLS, and what a connection on a stealth listener is
      server_penalty.c  who may not come for a while
      server_proxy.c    whom a load balancer speaks for
      server_reject.c   who was turned away, without flooding the log
@@ -52,13 +54,21 @@ struct wr_server {
   wr_policy *policy;
   wr_remotes *remotes;
   wr_window_budget budget;
-  wr_list listeners;       /* of server_listener */
-  wr_list sessions;        /* of server_session, also those that are ending */
-  wr_map *by_id;           /* session id to live server_session */
-  wr_map *by_peer;         /* peer key to server_peer */
+  wr_list listeners; /* of server_listener */
+  wr_list sessions;  /* of server_session, also those that are ending */
+  wr_map *by_id;     /* session id to live server_session */
+  wr_map *by_peer;   /* peer key to server_peer */
+  wr_list arrivals;  /* connections of TLS listeners that are nobody's yet */
+  wr_tls_ctx *tls;   /* opts.tls, or what came after it */
+  wr_knock_cache knocks;
+  wr_slice knock_secret;   /* owned */
+  char *ws_path;           /* opts.ws_path */
+  uint32_t n_visitors;     /* of the arrivals, those of stealth listeners */
   wr_list proxied;         /* connections whose PROXY header is awaited */
   wr_cidr *trusted;        /* opts.trust_proxy */
   wr_cidr *exempt;         /* opts.penalty_exempt */
+  wr_upstream *proxy;      /* opts.proxy; NULL: targets are dialled directly */
+  uint64_t proxy_quiet_ms; /* no record of its failures before */
   wr_penalties *penalties; /* NULL: none are given */
   reject_log rejects;
   uint32_t last_id;  /* of a session; they count from 1 */
@@ -191,10 +201,17 @@ WR_NODISCARD int wr__proxy_init(wr_server *s);
 bool wr__proxy_trusts(const wr_server *s, const wr_link_info *info);
 /* Takes a connection whose header is awaited, and serves it then. 0, WR_ELIMIT
    or WR_ENOMEM (the link is still the caller's). */
-WR_NODISCARD int wr__proxy_wait(wr_server *s, wr_link *link,
-                                const char *address);
+WR_NODISCARD int wr__proxy_wait(wr_server *s, wr_listen_kind kind,
+                                wr_link *link, const char *address);
 /* Ends the connections that wait. */
 void wr__proxy_stop(wr_server *s);
+
+/* server_arrival.c */
+/* A new connection of a TLS listener. 0, WR_ELIMIT or another error (the link is
+   still the caller's). */
+WR_NODISCARD int wr__arrive(wr_server *s, bool stealth, wr_link *link,
+                            const char *address);
+void wr__arrivals_stop(wr_server *s);
 
 /* server_reject.c */
 void wr__reject_init(wr_server *s);
@@ -224,6 +241,8 @@ void wr__log_rejected(const wr_server *s, const char *address,
                       const char *transport, const char *reason);
 void wr__log_rejected_sum(const wr_server *s, const char *reason,
                           uint32_t count);
+/* It is said once a minute. */
+void wr__log_proxy_failed(wr_server *s, int err);
 void wr__log_penalty(const wr_server *s, const char *address,
                      uint64_t duration_ms, const char *reason);
 

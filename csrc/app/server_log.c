@@ -120,6 +120,24 @@ void wr__log_rejected_sum(const wr_server *s, const char *reason,
   put(s, WR_LOG_WARN, "connections rejected", f, WR_COUNTOF(f));
 }
 
+static const char *proxy_reason(int err) {
+  switch (err) {
+  case WR_EPROXY_AUTH:
+    return "auth";
+  case WR_EPROXY_PROTOCOL:
+    return "protocol";
+  default:
+    return "unreachable";
+  }
+}
+
+void wr__log_proxy_failed(wr_server *s, int err) {
+  wr_log_field f[] = {wr_log_str("reason", proxy_reason(err))};
+  if (wr__reject_is_due(s, &s->proxy_quiet_ms)) {
+    put(s, WR_LOG_WARN, "proxy failed", f, WR_COUNTOF(f));
+  }
+}
+
 void wr__log_penalty(const wr_server *s, const char *address,
                      uint64_t duration_ms, const char *reason) {
   char text[SECONDS_MAX];

@@ -15,6 +15,7 @@
 typedef struct proxied {
   wr_list node;
   wr_server *server;
+  wr_listen_kind kind;
   wr_link *link;
   wr_proxy_header header;
   wr_timer timer;
@@ -98,19 +99,29 @@ static void source_of(const proxied *p, char address[WR_ADDR_TEXT_MAX]) {
   }
 }
 
+static int begin_session(wr_server *s, wr_link *link, const char *address) {
+  uint32_t id;
+  if (!wr__limits_address(s, address, "tcp") ||
+      !wr__limits_sessions(s, address, "tcp")) {
+    return WR_ELIMIT;
+  }
+  return wr__session_start(s, link, address, "tcp", &id);
+}
+
 /* It has its place among the startups already, and its session takes that. */
 static void on_task(wr_task *task) {
   proxied *p = wr_container_of(task, proxied, task);
   wr_server *s = p->server;
   wr_link *link = p->link;
+  wr_listen_kind kind = p->kind;
   char address[WR_ADDR_TEXT_MAX];
-  uint32_t id;
   source_of(p, address);
   proxied_free(p);
   link->handler = NULL;
-  if (!wr__limits_address(s, address, "tcp") ||
-      !wr__limits_sessions(s, address, "tcp") ||
-      wr__session_start(s, link, address, "tcp", &id) != 0) {
+  int err = kind == WR_LISTEN_TCP
+                ? begin_session(s, link, address)
+                : wr__arrive(s, kind == WR_LISTEN_STEALTH, link, address);
+  if (err != 0) {
     wr_link_close(link, WR_CLOSE_RESET);
   }
 }
@@ -122,7 +133,8 @@ bool wr__proxy_trusts(const wr_server *s, const wr_link_info *info) {
          wr_cidrs_contain(s->trusted, s->opts.n_trust_proxy, &ip);
 }
 
-int wr__proxy_wait(wr_server *s, wr_link *link, const char *address) {
+int wr__proxy_wait(wr_server *s, wr_listen_kind kind, wr_link *link,
+                   const char *address) {
   if (!wr__limits_startups(s, address, "tcp")) {
     return WR_ELIMIT;
   }
@@ -131,6 +143,7 @@ int wr__proxy_wait(wr_server *s, wr_link *link, const char *address) {
     return WR_ENOMEM;
   }
   p->server = s;
+  p->kind = kind;
   p->link = link;
   snprintf(p->address, sizeof(p->address), "%s", address);
   wr_proxy_header_init(&p->header);

@@ -26,6 +26,11 @@ static void on_target_end(wr_target_owner *owner, wr_target_conn *conn) {
   }
 }
 
+static void on_proxy_failed(wr_target_owner *owner, int err) {
+  const server_session *ss = wr_container_of(owner, server_session, targets);
+  wr__log_proxy_failed(ss->server, err);
+}
+
 static void refuse(server_session *ss, wr_open *open, int err) {
   ss->server->past.channels_refused++;
   wr_open_refuse(open, err);
@@ -229,6 +234,8 @@ static server_session *session_new(wr_server *s, const char *address,
   snprintf(ss->address, sizeof(ss->address), "%s", address);
   ss->targets.access = access_in_force;
   ss->targets.dial_timeout_ms = s->opts.dial_timeout_ms;
+  ss->targets.proxy = s->proxy;
+  ss->targets.on_proxy_failed = on_proxy_failed;
   ss->targets.on_end = on_target_end;
   wr_list_init(&ss->targets.conns);
   wr_task_init(&ss->ended, on_ended);

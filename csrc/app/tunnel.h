@@ -1,6 +1,7 @@
 #ifndef WR_APP_TUNNEL_H
 #define WR_APP_TUNNEL_H
 
+#include "net/tls_ctx.h"
 #include "proxy/local.h"
 #include "proxy/target.h"
 #include "ssh/session.h"
@@ -47,7 +48,14 @@ void wr_tunnel_close(wr_tunnel *t, bool orderly);
 typedef struct wr_tunnel_connect_opts {
   const char *host; /* dialled by TCP; or */
   uint16_t port;
-  wr_link *link; /* an open link, taken on success of the call */
+  const wr_upstream *proxy; /* the way to host; copied; NULL: directly */
+  wr_link *link;            /* an open link, taken on success of the call */
+  /* Upon what was dialled: */
+  wr_tls_ctx *tls;      /* referenced; NULL: none */
+  const char *tls_name; /* as wr_tls_options.server_name */
+  const char *ws_path;  /* SSH in WebSocket frames; NULL: none */
+  const char *ws_host;  /* with ws_path: for the Host field */
+  wr_slice secret;      /* with ws_path: the knock's; empty: none */
   const char *user;
   const wr_identity *identities; /* copied */
   size_t n_identities;
@@ -74,7 +82,11 @@ bool wr_tunnel_is_up(const wr_tunnel *t);
 wr_ssh *wr_tunnel_session(wr_tunnel *t);
 /* What more there is to say about the last end: a fixed text, or "". */
 const char *wr_tunnel_end_text(const wr_tunnel *t);
-/* The address of the server as it was dialled; false if there is none. */
+/* The status of HTTP with which the last try was refused (WR_EWS_REFUSED), else
+   0. */
+int wr_tunnel_http_status(const wr_tunnel *t);
+/* The address of the server as it was dialled; false if there is none, or if a
+   proxy was. */
 bool wr_tunnel_peer(wr_tunnel *t, struct sockaddr_storage *ss);
 
 /* As wr_ssh_open() on the session that is up; else WR_ETUNNEL_DOWN. */

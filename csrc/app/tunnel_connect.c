@@ -15,6 +15,11 @@ static void try_reset(wr_tunnel *t) {
   wr_free(mem, y->user);
   wr_free(mem, y->host_key_types);
   wr_free(mem, y->ciphers);
+  wr_tls_ctx_unref(y->tls);
+  wr_free(mem, y->tls_name);
+  wr_free(mem, y->ws_path);
+  wr_free(mem, y->ws_host);
+  wr_free_secret(mem, (void *)(uintptr_t)y->secret.data, y->secret.len);
   wr_identities_free(mem, y->identities, y->n_identities);
   memset(y, 0, sizeof(*y));
 }
@@ -33,6 +38,32 @@ static int copy_identities(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   return err;
 }
 
+static int copy_secret(wr_tunnel *t, wr_slice secret) {
+  uint8_t *copy;
+  if (secret.len == 0) {
+    return 0;
+  }
+  copy = wr_alloc(&t->ctx->mem, secret.len);
+  if (copy == NULL) {
+    return WR_ENOMEM;
+  }
+  memcpy(copy, secret.data, secret.len);
+  t->try_.secret = (wr_slice){copy, secret.len};
+  return 0;
+}
+
+static int copy_carrier(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
+  tunnel_try *y = &t->try_;
+  int err = copy_text(t, opts->tls_name, &y->tls_name);
+  err = err != 0 ? err : copy_text(t, opts->ws_path, &y->ws_path);
+  err = err != 0 ? err : copy_text(t, opts->ws_host, &y->ws_host);
+  err = err != 0 ? err : copy_secret(t, opts->secret);
+  if (err == 0 && opts->tls != NULL) {
+    y->tls = wr_tls_ctx_ref(opts->tls);
+  }
+  return err;
+}
+
 static int try_copy(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   tunnel_try *y = &t->try_;
   int err = copy_text(t, opts->user, &y->user);
@@ -40,12 +71,14 @@ static int try_copy(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   err = err != 0 ? err : copy_text(t, opts->ciphers, &y->ciphers);
   err = err != 0 ? err : copy_text(t, opts->agent, &t->agent);
   err = err != 0 ? err : copy_identities(t, opts);
+  err = err != 0 ? err : copy_carrier(t, opts);
   if (err != 0) {
     try_reset(t);
     return err;
   }
   y->keepalive_ms = opts->keepalive_ms;
   y->rekey_bytes = opts->rekey_bytes;
+  y->proxied = opts->proxy != NULL;
   t->has_instance = opts->instance != NULL;
   if (t->has_instance) {
     memcpy(t->instance, opts->instance, INSTANCE_LEN);
@@ -91,13 +124,17 @@ static void agent_reset(wr_tunnel *t) {
 static const char *phase_of(tunnel_state state, int status) {
   if (status == WR_EAUTH_REFUSED || status == WR_EHOST_KEY_UNKNOWN ||
       status == WR_EHOST_KEY_MISMATCH || status == WR_EHOST_KEY_REQUIRED ||
-      status == WR_ESSH_VERSION || status == WR_EKEX_FAILED) {
+      status == WR_ESSH_VERSION || status == WR_EKEX_FAILED ||
+      strcmp(wr_error_phase(status), "proxy") == 0) {
     return wr_error_phase(status);
   }
   switch (state) {
   case TUNNEL_DIALING:
+  case TUNNEL_UPGRADE:
   case TUNNEL_GIVEN_UP:
     return "dial";
+  case TUNNEL_TLS:
+    return "tls";
   case TUNNEL_KEX:
     return "kex";
   case TUNNEL_HOST_KEY:
@@ -135,11 +172,23 @@ void wr__connect_given_up(wr_tunnel *t) {
   down(t, 0);
 }
 
+static bool is_before_ssh(const wr_tunnel *t) {
+  return t->state == TUNNEL_DIALING || t->state == TUNNEL_TLS ||
+         t->state == TUNNEL_UPGRADE;
+}
+
+static void stop_carrier(wr_tunnel *t) {
+  if (t->state == TUNNEL_DIALING) {
+    wr_dial_cancel(&t->dial);
+  }
+  wr__carrier_cancel(t);
+}
+
 static void on_timeout(wr_timer *timer) {
   wr_tunnel *t = wr_container_of(timer, wr_tunnel, timeout);
   t->end_text = "";
-  if (t->state == TUNNEL_DIALING) {
-    wr_dial_cancel(&t->dial);
+  if (is_before_ssh(t)) {
+    stop_carrier(t);
     down(t, WR_ETIMEOUT);
     return;
   }
@@ -148,8 +197,8 @@ static void on_timeout(wr_timer *timer) {
 
 void wr__connect_end(wr_tunnel *t, bool orderly) {
   stop_signing(t);
-  if (t->state == TUNNEL_DIALING) {
-    wr_dial_cancel(&t->dial);
+  if (is_before_ssh(t)) {
+    stop_carrier(t);
     wr_timer_stop(&t->timeout); /* there is no session that it could end */
     t->state = TUNNEL_GIVEN_UP;
     wr__tunnel_gone(t);
@@ -275,7 +324,7 @@ static int start_ssh(wr_tunnel *t, wr_link *link) {
       .rekey_bytes = y->rekey_bytes,
   };
   wr_link_query(link, &info);
-  t->has_peer = info.has_peer;
+  t->has_peer = info.has_peer && !y->proxied;
   t->peer = info.peer;
   int err = wr_ssh_start(t->ctx, link, &opts, &t->ssh);
   if (err == 0) {
@@ -285,12 +334,31 @@ static int start_ssh(wr_tunnel *t, wr_link *link) {
   return err;
 }
 
+/* Of a proxy that cannot be reached: what happened. */
+static const char *dial_text(const wr_dial *d) {
+  const char *code = wr_error_code(d->proxy_error);
+  if (d->proxy_error == 0) {
+    return "";
+  }
+  return strcmp(code, "SYSTEM") == 0 ? uv_strerror(d->proxy_error)
+                                     : wr_error_text(d->proxy_error);
+}
+
 static void on_dial(wr_dial *d, int status, wr_link *link) {
   wr_tunnel *t = wr_container_of(d, wr_tunnel, dial);
   if (status != 0) {
+    t->end_text = dial_text(d);
     down(t, status);
     return;
   }
+  wr__carrier_begin(t, link);
+}
+
+void wr__connect_failed(wr_tunnel *t, int status) {
+  down(t, status);
+}
+
+void wr__connect_carried(wr_tunnel *t, wr_link *link) {
   int err = start_ssh(t, link);
   if (err != 0) {
     wr_link_close(link, WR_CLOSE_RESET);
@@ -298,12 +366,17 @@ static void on_dial(wr_dial *d, int status, wr_link *link) {
   }
 }
 
+int wr_tunnel_http_status(const wr_tunnel *t) {
+  return t->http_status;
+}
+
 static int start_dial(wr_tunnel *t, const wr_tunnel_connect_opts *opts,
                       uint64_t timeout_ms) {
   wr_dial_opts dial = {.host = opts->host,
                        .port = opts->port,
                        .owner = t,
-                       .timeout_ms = timeout_ms};
+                       .timeout_ms = timeout_ms,
+                       .proxy = opts->proxy};
   memset(&t->dial, 0, sizeof(t->dial));
   int err = wr_dial_start(t->ctx, &t->dial, &dial, on_dial);
   if (err == 0) {
@@ -322,6 +395,7 @@ int wr_tunnel_connect(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   uint64_t timeout_ms = opts->connect_timeout_ms != 0 ? opts->connect_timeout_ms
                                                       : CONNECT_TIMEOUT_MS;
   t->has_peer = false;
+  t->http_status = 0;
   t->end_text = "";
   int err = try_copy(t, opts);
   if (err == 0) {

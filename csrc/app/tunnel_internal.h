@@ -5,11 +5,15 @@
 
 #include "base/errors.h"
 #include "base/wire.h"
+#include "net/knock.h"
+#include "net/tls.h"
+#include "net/ws_handshake.h"
 #include "ssh/agent.h"
 
 /* What the files of the tunnel share:
      tunnel.c         life cycle, local listeners, channels
      tunnel_connect.c one try to connect and the session that comes of it
+     tunnel_carrier.c what lies between the dialled connection and SSH
      tunnel_remote.c  remote forwards */
 
 #define INSTANCE_LEN ((size_t)16)
@@ -17,6 +21,8 @@
 typedef enum tunnel_state {
   TUNNEL_IDLE = 1,
   TUNNEL_DIALING,
+  TUNNEL_TLS,
+  TUNNEL_UPGRADE,  /* to WebSocket */
   TUNNEL_KEX,      /* the SSH session is there from here on */
   TUNNEL_HOST_KEY, /* the owner judges the key */
   TUNNEL_AUTH,
@@ -33,6 +39,12 @@ typedef struct tunnel_try {
   size_t n_identities;
   uint64_t keepalive_ms;
   uint64_t rekey_bytes;
+  bool proxied;    /* what is dialled is a proxy */
+  wr_tls_ctx *tls; /* NULL: none */
+  char *tls_name;
+  char *ws_path; /* NULL: no WebSocket */
+  char *ws_host;
+  wr_slice secret; /* owned */
 } tunnel_try;
 
 struct wr_tunnel {
@@ -50,6 +62,9 @@ struct wr_tunnel {
   struct sockaddr_storage peer;
   tunnel_try try_;
   wr_dial dial;
+  wr_tls *tls;         /* the handshake that is under way */
+  wr_ws_dial *upgrade; /* the same of WebSocket */
+  int http_status;
   wr_timer timeout;  /* from the dial to on_up */
   char *agent;       /* its socket; NULL: none */
   wr_agent *signing; /* NULL: no signature of the agent's is awaited */
@@ -70,6 +85,14 @@ void wr__tunnel_gone(wr_tunnel *t);
 void wr__connect_end(wr_tunnel *t, bool orderly);
 /* From the task. */
 void wr__connect_given_up(wr_tunnel *t);
+/* The carrier is there, or cannot be had. */
+void wr__connect_carried(wr_tunnel *t, wr_link *link);
+void wr__connect_failed(wr_tunnel *t, int status);
+
+/* tunnel_carrier.c */
+/* Takes the link; one of the two above follows. */
+void wr__carrier_begin(wr_tunnel *t, wr_link *link);
+void wr__carrier_cancel(wr_tunnel *t);
 
 /* tunnel_remote.c */
 /* A session is up: asks for all of them. */

@@ -91,7 +91,21 @@
   XX(TLS_CHAIN, -20098, "TLS_CHAIN", "options",                                \
      "not a usable chain of TLS certificates")                                 \
   XX(TLS_ROOTS, -20099, "TLS_ROOTS", "options",                                \
-     "no certificate authorities can be read")
+     "no certificate authorities can be read")                                 \
+  XX(WS_REFUSED, -20110, "WS_REFUSED", "dial",                                 \
+     "the server did not agree to a WebSocket")                                \
+  XX(WS_PROTOCOL, -20111, "WS_PROTOCOL", "dial",                               \
+     "the peer broke the WebSocket protocol")                                  \
+  XX(PROXY_UNREACHABLE, -20080, "PROXY_UNREACHABLE", "proxy",                  \
+     "the proxy cannot be reached")                                            \
+  XX(PROXY_PROTOCOL, -20081, "PROXY_PROTOCOL", "proxy",                        \
+     "the proxy broke off or gave a malformed answer")                         \
+  XX(PROXY_AUTH, -20082, "PROXY_AUTH", "proxy",                                \
+     "the proxy wants a user and password, or others")                         \
+  XX(PROXY_DENIED, -20083, "PROXY_DENIED", "proxy",                            \
+     "the proxy does not allow the connection")                                \
+  XX(PROXY_FAILED, -20084, "PROXY_FAILED", "proxy",                            \
+     "the proxy could not make the connection")
 
 typedef enum wr_error {
 #define XX(name, number, code, phase, text) WR_E##name = (number),

@@ -268,6 +268,16 @@ void wrn_endpoint_arg(wrn_call *c, napi_value v, wr_endpoint *out) {
   memcpy(out->host, name, strlen(name) + 1);
 }
 
+const wr_upstream *wrn_upstream_arg(wrn_call *c, napi_value v) {
+  const char *url = wrn_str(c, v);
+  const char *why;
+  wr_upstream *u = url == NULL ? NULL : wrn_call_alloc(c, 1, sizeof(*u));
+  if (u != NULL) {
+    wrn_fail(c, wr_upstream_parse(url, u, &why));
+  }
+  return c->err != 0 ? NULL : u;
+}
+
 void *wrn_this(wrn_call *c, const wrn_class *cls) {
   uint32_t id = wrn_u32(c, c->argv[0]);
   void *o = c->err == 0 ? wrn_object_get(c->env, id, cls) : NULL;

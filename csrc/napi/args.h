@@ -2,6 +2,7 @@
 #define WR_NAPI_ARGS_H
 
 #include "napi/env.h"
+#include "net/upstream.h"
 #include "proxy/spec.h"
 
 /* One call from JavaScript. What is read of its arguments is checked; the first
@@ -62,6 +63,8 @@ uint32_t wrn_array(wrn_call *c, napi_value v, uint32_t max);
 napi_value wrn_element(wrn_call *c, napi_value array, uint32_t index);
 /* { host, port } or { path }; is_unix says which. */
 void wrn_endpoint_arg(wrn_call *c, napi_value v, wr_endpoint *out);
+/* The URL of a proxy; NULL if absent. Wiped at the end of the call. */
+const wr_upstream *wrn_upstream_arg(wrn_call *c, napi_value v);
 /* The object of argv[0]; NULL and WR_ENOENT if there is none. */
 void *wrn_this(wrn_call *c, const wrn_class *cls);
 /* Zeroed memory that ends with the call. NULL: WR_ENOMEM. */

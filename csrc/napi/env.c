@@ -111,6 +111,7 @@ static wrn_env *new_env(napi_env napi) {
   if (env != NULL) {
     env->own = own;
     env->napi = napi;
+    wr_list_init(&env->challenges);
   }
   return env;
 }

@@ -61,6 +61,7 @@ struct wrn_env {
   wr_mem own; /* holds this struct */
   wr_obj obj; /* teardown of the objects */
   wr_slots slots;
+  wr_list challenges; /* TLS contexts that answer one, see napi/tls.c */
   wrn_events events;
   napi_async_cleanup_hook_handle hook;
   size_t holds;

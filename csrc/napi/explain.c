@@ -19,6 +19,7 @@ typedef struct question {
   const char *ip;     /* that the target's name resolved to; NULL: not asked */
   bool listen;
   bool gateway_ports;
+  bool proxied; /* names are resolved by a proxy of the server's */
 } question;
 
 static void read_login(wrn_call *c, napi_value o, question *q) {
@@ -67,7 +68,8 @@ static wr_ruling rule_target(const question *q) {
   if (q->ip != NULL && wr_ip_parse(q->ip, &ip) == 0) {
     return wr_policy_rule_address(q->policy, t->host, t->port, &ip);
   }
-  return wr_policy_rule_host(q->policy, t->host, t->port);
+  return q->proxied ? wr_policy_rule_proxied(q->policy, t->host, t->port)
+                    : wr_policy_rule_host(q->policy, t->host, t->port);
 }
 
 static bool key_allows(const question *q, const wr_keyopts *o) {
@@ -135,6 +137,7 @@ int64_t wrn_policy_explain(wrn_call *c) {
   wrn_endpoint_arg(c, wrn_prop(c, o, "target"), &q.target);
   q.listen = wrn_bool(c, wrn_prop(c, o, "listen"));
   q.gateway_ports = wrn_bool(c, wrn_prop(c, o, "gatewayPorts"));
+  q.proxied = wrn_bool(c, wrn_prop(c, o, "proxied"));
   q.ip = wrn_str(c, wrn_prop(c, o, "ip"));
   read_login(c, o, &q);
   napi_value rules = wrn_prop(c, o, "rules");

@@ -34,6 +34,11 @@
   XX(destination, wrn_destination)                                             \
   XX(ruleCheck, wrn_rule_check)                                                \
   XX(networkCheck, wrn_network_check)                                          \
+  XX(proxyUrl, wrn_proxy_url)                                                  \
+  XX(tlsServer, wrn_tls_server)                                                \
+  XX(tlsClient, wrn_tls_client)                                                \
+  XX(tlsChallenge, wrn_tls_challenge)                                          \
+  XX(tlsFree, wrn_tls_free)                                                    \
   XX(tunnelNew, wrn_tunnel_new)                                                \
   XX(tunnelConnect, wrn_tunnel_connect)                                        \
   XX(tunnelVerdict, wrn_tunnel_verdict)                                        \
@@ -55,6 +60,7 @@
   XX(serverAuthorize, wrn_server_authorize)                                    \
   XX(serverSetControl, wrn_server_set_control)                                 \
   XX(serverOpen, wrn_server_open)                                              \
+  XX(serverSetTls, wrn_server_set_tls)                                         \
   XX(serverReload, wrn_server_reload)                                          \
   XX(serverSessions, wrn_server_sessions)                                      \
   XX(serverStats, wrn_server_stats)                                            \

@@ -8,6 +8,7 @@
 #include "napi/keys.h"
 #include "napi/methods.h"
 #include "napi/stream.h"
+#include "napi/tls.h"
 #include "napi/trust.h"
 
 #define NETWORKS_MAX 4096
@@ -74,6 +75,23 @@ static bool on_control(wr_server *server, uint32_t session_id, const char *name,
   return true;
 }
 
+static void on_visitor(wr_server *server, const wr_visitor *visitor) {
+  const wrn_server *s = wr_server_user(server);
+  wrn_json json;
+  wrn_stream *stream = wrn_stream_new(s->o.env, visitor->link);
+  if (stream == NULL) {
+    wrn_link_discard(visitor->link);
+    return;
+  }
+  wrn_json_begin(&json, &s->o.env->ctx.mem);
+  wrn_json_num(&json, "stream", wrn_stream_id(stream));
+  wrn_json_str(&json, "remoteAddress", visitor->remote_address);
+  wrn_json_str(&json, "servername", visitor->server_name);
+  wrn_json_bytes(&json, "alpn", visitor->alpn);
+  wrn_json_bool(&json, "plain", visitor->plain);
+  wrn_post_json(s->o.env, WRN_EV_VISITOR, s->o.id, &json);
+}
+
 static void on_session(wr_server *server, uint32_t session_id, bool up) {
   const wrn_server *s = wr_server_user(server);
   wrn_post(s->o.env, WRN_EV_SESSION, s->o.id, session_id, up ? 1 : 0);
@@ -86,6 +104,7 @@ static void on_close(wr_server *server) {
 }
 
 static const wr_server_handler server_handler = {
+    .on_visitor = on_visitor,
     .on_authorize = on_authorize,
     .on_control = on_control,
     .on_session = on_session,
@@ -123,6 +142,10 @@ static const wr_cidr *read_networks(wrn_call *c, napi_value array, size_t *n) {
 static void read_options(wrn_call *c, napi_value o, wr_server_opts *opts) {
   opts->forwarding = wrn_bool(c, wrn_prop(c, o, "forwarding"));
   opts->host_certificate = wrn_text(c, wrn_prop(c, o, "hostCertificate"));
+  opts->tls = wrn_tls_get(c, wrn_prop(c, o, "tls"));
+  opts->ws_path = wrn_str(c, wrn_prop(c, o, "wsPath"));
+  opts->knock_secret = wrn_text(c, wrn_prop(c, o, "stealthSecret"));
+  opts->max_visitors = wrn_u32(c, wrn_prop(c, o, "maxVisitors"));
   opts->gateway_ports = wrn_bool(c, wrn_prop(c, o, "gatewayPorts"));
   opts->authorize = wrn_bool(c, wrn_prop(c, o, "authorize"));
   opts->login_grace_ms = wrn_u32(c, wrn_prop(c, o, "loginGraceTime"));
@@ -141,6 +164,7 @@ static void read_options(wrn_call *c, napi_value o, wr_server_opts *opts) {
   opts->max_channels = wrn_u32(c, wrn_prop(c, o, "maxChannels"));
   opts->max_connections_per_ip =
       wrn_u32(c, wrn_prop(c, o, "maxConnectionsPerIp"));
+  opts->proxy = wrn_upstream_arg(c, wrn_prop(c, o, "proxy"));
   opts->rekey_bytes = wrn_uint(c, wrn_prop(c, o, "rekeyBytes"), UINT64_MAX);
   opts->dial_timeout_ms = wrn_u32(c, wrn_prop(c, o, "dialTimeout"));
 }
@@ -225,26 +249,32 @@ static int64_t give_address(wrn_call *c, const struct sockaddr_storage *bound) {
   return 0;
 }
 
+static wr_listen_kind read_kind(wrn_call *c, napi_value v) {
+  return (wr_listen_kind)wrn_uint(c, v, WR_LISTEN_STEALTH);
+}
+
 int64_t wrn_server_listen(wrn_call *c) {
   struct sockaddr_storage bound;
-  const char *host = wrn_need_str(c, c->argv[1]);
-  uint16_t port = wrn_port(c, c->argv[2]);
+  wr_listen_kind kind = read_kind(c, c->argv[1]);
+  const char *host = wrn_need_str(c, c->argv[2]);
+  uint16_t port = wrn_port(c, c->argv[3]);
   wr_server *s = this_server(c);
   if (c->err != 0) {
     return c->err;
   }
-  int err = wr_server_listen(s, host, port, &bound);
+  int err = wr_server_listen(s, kind, host, port, &bound);
   return err != 0 ? err : give_address(c, &bound);
 }
 
 int64_t wrn_server_listen_fd(wrn_call *c) {
   struct sockaddr_storage bound;
-  int fd = (int)wrn_uint(c, c->argv[1], INT_MAX);
+  wr_listen_kind kind = read_kind(c, c->argv[1]);
+  int fd = (int)wrn_uint(c, c->argv[2], INT_MAX);
   wr_server *s = this_server(c);
   if (c->err != 0) {
     return c->err;
   }
-  int err = wr_server_listen_fd(s, fd, &bound);
+  int err = wr_server_listen_fd(s, kind, fd, &bound);
   return err != 0 ? err : give_address(c, &bound);
 }
 
@@ -308,6 +338,16 @@ int64_t wrn_server_open(wrn_call *c) {
     return err;
   }
   return wrn_stream_id(stream);
+}
+
+int64_t wrn_server_set_tls(wrn_call *c) {
+  wrn_need(c, c->argv[1]);
+  wr_tls_ctx *tls = wrn_tls_get(c, c->argv[1]);
+  wr_server *s = this_server(c);
+  if (c->err == 0) {
+    wr_server_set_tls(s, tls);
+  }
+  return c->err;
 }
 
 int64_t wrn_server_reload(wrn_call *c) {
@@ -413,6 +453,7 @@ int64_t wrn_server_stats(wrn_call *c) {
   wrn_put_num(c, out, "channels", stats.channels);
   wrn_put_num(c, out, "remoteForwards", stats.remote_forwards);
   wrn_put_num(c, out, "connections", (double)stats.connections);
+  wrn_put_num(c, out, "visitors", (double)stats.visitors);
   wrn_put_num(c, out, "rejected", (double)stats.rejected);
   wrn_put_num(c, out, "penalties", (double)stats.penalties);
   wrn_put_num(c, out, "authAccepted", (double)stats.auth_accepted);

@@ -122,6 +122,27 @@ int64_t wrn_destination(wrn_call *c) {
   return 0;
 }
 
+/* { kind, host, port }: what may be shown of it. */
+int64_t wrn_proxy_url(wrn_call *c) {
+  const char *url = wrn_need_str(c, c->argv[0]);
+  const char *why = "";
+  wr_upstream u;
+  if (c->err != 0) {
+    return c->err;
+  }
+  int err = wr_upstream_parse(url, &u, &why);
+  if (err != 0) {
+    return give_reason(c, why);
+  }
+  c->result = wrn_object_value(c);
+  wrn_put_str(c, c->result, "kind",
+              u.kind == WR_UPSTREAM_HTTP ? "http" : "socks5");
+  wrn_put_str(c, c->result, "host", u.host);
+  wrn_put_num(c, c->result, "port", u.port);
+  wr_upstream_wipe(&u);
+  return 0;
+}
+
 int64_t wrn_rule_check(wrn_call *c) {
   const char *rule = wrn_need_str(c, c->argv[0]);
   const char *why = "";

@@ -7,6 +7,7 @@
 #include "napi/keys.h"
 #include "napi/methods.h"
 #include "napi/stream.h"
+#include "napi/tls.h"
 
 #define IDENTITIES_MAX 64
 #define INSTANCE_LEN 16
@@ -70,6 +71,7 @@ static void on_down(wr_tunnel *tunnel, int status, const char *phase,
   wrn_json_bool(&json, "wasUp", was_up);
   wrn_json_bool(&json, "orderly", orderly);
   wrn_json_str(&json, "text", wr_tunnel_end_text(tunnel));
+  wrn_json_num(&json, "http", wr_tunnel_http_status(tunnel));
   wrn_post_json(t->o.env, WRN_EV_DOWN, t->o.id, &json);
 }
 
@@ -215,6 +217,7 @@ static void read_connect(wrn_call *c, napi_value o,
                          wr_tunnel_connect_opts *opts) {
   opts->host = wrn_str(c, wrn_prop(c, o, "host"));
   opts->port = wrn_port(c, wrn_prop(c, o, "port"));
+  opts->proxy = wrn_upstream_arg(c, wrn_prop(c, o, "proxy"));
   opts->user = wrn_need_str(c, wrn_prop(c, o, "user"));
   opts->host_key_types = wrn_str(c, wrn_prop(c, o, "hostKeyTypes"));
   opts->keepalive_ms = wrn_u32(c, wrn_prop(c, o, "keepalive"));
@@ -223,6 +226,11 @@ static void read_connect(wrn_call *c, napi_value o,
   opts->ciphers = wrn_str(c, wrn_prop(c, o, "ciphers"));
   opts->rekey_bytes = wrn_uint(c, wrn_prop(c, o, "rekeyBytes"), UINT64_MAX);
   opts->agent = wrn_str(c, wrn_prop(c, o, "agent"));
+  opts->tls = wrn_tls_get(c, wrn_prop(c, o, "tls"));
+  opts->tls_name = wrn_str(c, wrn_prop(c, o, "tlsName"));
+  opts->ws_path = wrn_str(c, wrn_prop(c, o, "wsPath"));
+  opts->ws_host = wrn_str(c, wrn_prop(c, o, "wsHost"));
+  opts->secret = wrn_text(c, wrn_prop(c, o, "secret"));
 }
 
 static int64_t connect_pipe(wrn_call *c, wrn_tunnel *t,

@@ -13,11 +13,8 @@ static void stop_try(wr_dial *d, size_t i) {
   wr_link_close(link, WR_CLOSE_RESET);
 }
 
-/* Ends everything that is under way, except for the callback. */
-static void stop_all(wr_dial *d) {
-  d->active = false;
+static void stop_tries(wr_dial *d) {
   wr_resolve_cancel(&d->resolve);
-  wr_timer_stop(&d->timeout);
   wr_timer_stop(&d->stagger);
   for (size_t i = 0; i < d->n_addrs; i++) {
     if (d->tries[i] != NULL) {
@@ -26,10 +23,36 @@ static void stop_all(wr_dial *d) {
   }
 }
 
+/* Ends everything that is under way, except for the callback. */
+static void stop_all(wr_dial *d) {
+  d->active = false;
+  wr_timer_stop(&d->timeout);
+  stop_tries(d);
+  if (d->ask != NULL) {
+    wr_upstream_ask_cancel(d->ask);
+    d->ask = NULL;
+  }
+}
+
 /* The wr_dial may be gone after this. */
 static void finish(wr_dial *d, int status, wr_link *link) {
   stop_all(d);
   d->cb(d, status, link);
+}
+
+/* No connection to what was dialled, be it the target or a proxy. */
+static void finish_unconnected(wr_dial *d, int status) {
+  if (d->ask != NULL) {
+    d->proxy_error = status;
+    status = WR_EPROXY_UNREACHABLE;
+  }
+  finish(d, status, NULL);
+}
+
+static void on_asked(void *user, int status, wr_link *link) {
+  wr_dial *d = user;
+  d->ask = NULL;
+  finish(d, status, link);
 }
 
 static bool allowed(const wr_dial *d, size_t i) {
@@ -48,7 +71,13 @@ static void win(wr_dial *d, size_t i) {
     finish(d, WR_ECHANNEL_DENIED, NULL);
     return;
   }
-  finish(d, 0, link);
+  if (d->ask == NULL) {
+    finish(d, 0, link);
+    return;
+  }
+  stop_tries(d);
+  d->asking = true;
+  wr_upstream_ask_start(d->ask, link);
 }
 
 /* The first address is the system's first choice, so its error says most. */
@@ -109,7 +138,7 @@ static void try_next(wr_dial *d) {
     note_error(d, i, err);
   }
   if (d->n_pending == 0) {
-    finish(d, d->first_error, NULL);
+    finish_unconnected(d, d->first_error);
   }
 }
 
@@ -117,8 +146,14 @@ static void on_stagger(wr_timer *timer) {
   try_next(wr_container_of(timer, wr_dial, stagger));
 }
 
+/* A proxy that has been told everything waits for the target. */
 static void on_timeout(wr_timer *timer) {
-  finish(wr_container_of(timer, wr_dial, timeout), WR_ETIMEOUT, NULL);
+  wr_dial *d = wr_container_of(timer, wr_dial, timeout);
+  if (d->asking && wr_upstream_ask_sent(d->ask)) {
+    finish(d, WR_ETIMEOUT, NULL);
+  } else {
+    finish_unconnected(d, WR_ETIMEOUT);
+  }
 }
 
 /* The families in turn, beginning with the first address's (RFC 8305, section
@@ -160,7 +195,7 @@ static void on_resolved(wr_resolve *r, int status,
                         const struct sockaddr_storage *addrs, size_t n) {
   wr_dial *d = wr_container_of(r, wr_dial, resolve);
   if (status != 0) {
-    finish(d, status, NULL);
+    finish_unconnected(d, status);
     return;
   }
   interleave(d, addrs, n);
@@ -185,10 +220,25 @@ static int start_resolve(wr_dial *d, const char *host, const void *owner) {
   return wr_resolve_start(d->ctx, &d->resolve, owner, host, on_resolved);
 }
 
-int wr_dial_start(wr_ctx *ctx, wr_dial *d, const wr_dial_opts *opts,
-                  wr_dial_cb cb) {
+static int start_proxy(wr_dial *d, const wr_dial_opts *opts) {
+  int err = wr_upstream_ask_new(d->ctx, opts->proxy, opts->host, opts->port,
+                                on_asked, d, &d->ask);
+  if (err != 0) {
+    return err;
+  }
+  d->port = opts->proxy->port;
+  d->allow = NULL;
+  err = start_resolve(d, opts->proxy->host, opts->owner);
+  if (err != 0) {
+    wr_upstream_ask_cancel(d->ask);
+    d->ask = NULL;
+  }
+  return err;
+}
+
+static void init(wr_ctx *ctx, wr_dial *d, const wr_dial_opts *opts,
+                 wr_dial_cb cb) {
   void *user = d->user;
-  int err = WR_EINVAL;
   memset(d, 0, sizeof(*d));
   d->user = user;
   d->ctx = ctx;
@@ -198,6 +248,12 @@ int wr_dial_start(wr_ctx *ctx, wr_dial *d, const wr_dial_opts *opts,
   d->allow_data = opts->allow_data;
   wr_timer_init(&d->timeout, ctx, on_timeout);
   wr_timer_init(&d->stagger, ctx, on_stagger);
+}
+
+int wr_dial_start(wr_ctx *ctx, wr_dial *d, const wr_dial_opts *opts,
+                  wr_dial_cb cb) {
+  int err = WR_EINVAL;
+  init(ctx, d, opts, cb);
   if (ctx->exiting) {
     return WR_ECANCELED;
   }
@@ -206,6 +262,8 @@ int wr_dial_start(wr_ctx *ctx, wr_dial *d, const wr_dial_opts *opts,
     d->n_addrs = 1;
     d->next = 1;
     err = start_try(d, 0, opts->path);
+  } else if (opts->host != NULL && opts->port != 0 && opts->proxy != NULL) {
+    err = start_proxy(d, opts);
   } else if (opts->host != NULL && opts->port != 0) {
     err = start_resolve(d, opts->host, opts->owner);
   }

@@ -3,12 +3,17 @@
 
 #include "loop/resolve.h"
 #include "net/stream.h"
+#include "net/upstream_ask.h"
 
 /* Connects to a name, an address or a Unix path. Names are resolved once; both
    families are tried side by side, a new address every 250 ms or as soon as one
    fails (RFC 8305). A failure is reported as the error of the first address, in
    the codes of libuv, or as WR_EUNRESOLVED, WR_ETIMEOUT, or WR_ECHANNEL_DENIED
-   when the filter left none. */
+   when the filter left none.
+
+   Through a proxy the host goes to it as it is, and is not looked up here. Its
+   own failures are WR_EPROXY_*; what it says of the target comes in the codes of
+   a dial. */
 #define WR_DIAL_STAGGER_MS 250
 #define WR_DIAL_TIMEOUT_MS 15000
 
@@ -19,7 +24,10 @@ typedef void (*wr_dial_cb)(wr_dial *d, int status, wr_link *link);
 typedef struct wr_dial_opts {
   const char *host; /* copied; NULL with a path */
   uint16_t port;
-  const char *path;    /* a Unix socket */
+  const char *path; /* a Unix socket */
+  /* Reaches a host through it; copied, may be NULL. The filter is not asked:
+     it would see the addresses of the proxy. */
+  const wr_upstream *proxy;
   const void *owner;   /* whose turn in the resolver's round robin */
   uint64_t timeout_ms; /* in all; 0: WR_DIAL_TIMEOUT_MS */
   /* Which of the resolved addresses may be dialled; NULL: all. Exactly a
@@ -31,9 +39,13 @@ typedef struct wr_dial_opts {
 
 struct wr_dial {
   void *user;
+  /* read-only: why a proxy cannot be reached (WR_EPROXY_UNREACHABLE); else 0 */
+  int proxy_error;
   /* private */
   wr_ctx *ctx;
   wr_dial_cb cb;
+  wr_upstream_ask *ask; /* of the proxy; NULL: the dial is direct */
+  bool asking;          /* it is connected and has been asked */
   wr_resolve resolve;
   wr_timer timeout;
   wr_timer stagger; /* until the next address is tried as well */

@@ -10,10 +10,16 @@ static bool key_listens(const wr_access *a, const char *host, uint16_t port) {
          (a->key == NULL || wr_keyopts_may_listen(a->key, host, port));
 }
 
+static bool policy_opens(const wr_access *a, const char *host, uint16_t port) {
+  if (a->policy == NULL) {
+    return true;
+  }
+  return a->proxied ? wr_policy_proxied(a->policy, host, port)
+                    : wr_policy_host(a->policy, host, port) != WR_DENY;
+}
+
 bool wr_access_host(const wr_access *a, const char *host, uint16_t port) {
-  return key_opens(a, host, port) &&
-         (a->policy == NULL ||
-          wr_policy_host(a->policy, host, port) != WR_DENY);
+  return key_opens(a, host, port) && policy_opens(a, host, port);
 }
 
 bool wr_access_address(const wr_access *a, const char *host, uint16_t port,

@@ -13,6 +13,7 @@ typedef struct wr_access {
       *policy;           /* NULL: none, and Unix sockets are allowed as well */
   const wr_keyopts *key; /* the line of the key; NULL: it has none */
   bool no_forwarding;    /* a certificate without permit-port-forwarding */
+  bool proxied; /* targets go to a proxy by name, nothing is resolved here */
 } wr_access;
 
 /* A target by its name, and by an address that it resolved to. */

@@ -2,6 +2,7 @@
 
 #include "base/errors.h"
 #include "base/wire.h"
+#include "net/http_head.h"
 #include "proxy/inbound_internal.h"
 
 /* HTTP/1.1 requests to a proxy (RFC 9110, RFC 9112): CONNECT, and requests in
@@ -10,20 +11,14 @@
    to read in different ways are refused, not repaired. No Via is added: it would
    tell the origin of the tunnel. */
 
-#define MAX_FIELDS 100
 #define MAX_CREDENTIALS 700 /* base64 of "user:password" at 255 bytes each */
 
-typedef struct http_field {
-  wr_slice name;
-  wr_slice value;
-} http_field;
-
+/* A request's head and its text. */
 typedef struct http_head {
+  wr_http_head h;
+  const uint8_t *text;
   wr_slice method;
   wr_slice target;
-  wr_slice version;
-  http_field fields[MAX_FIELDS];
-  size_t n;
 } http_head;
 
 /* Why a request is refused. */
@@ -75,148 +70,52 @@ int wr__http_error(wr_inbound *in, int status, const char *text) {
                        in->no_reply_body ? "" : "\n");
 }
 
-static bool is_tchar(uint8_t c) {
-  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-         (c >= 'a' && c <= 'z') ||
-         (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-static bool is_token(wr_slice s) {
-  for (size_t i = 0; i < s.len; i++) {
-    if (!is_tchar(s.data[i])) {
-      return false;
-    }
-  }
-  return s.len > 0;
-}
-
-static bool same_name(wr_slice a, wr_slice b) {
-  if (a.len != b.len) {
-    return false;
-  }
-  for (size_t i = 0; i < a.len; i++) {
-    if (wr_lower(a.data[i]) != wr_lower(b.data[i])) {
-      return false;
-    }
-  }
-  return true;
-}
-
-static bool is_blank(uint8_t c) {
-  return c == ' ' || c == '\t';
-}
-
-static wr_slice trim(wr_slice s) {
-  while (s.len > 0 && is_blank(s.data[0])) {
-    s.data++;
-    s.len--;
-  }
-  while (s.len > 0 && is_blank(s.data[s.len - 1])) {
-    s.len--;
-  }
-  return s;
-}
-
-/* Cuts s at the first such byte, which goes. False if there is none; then all
-   of s is the first part. */
-static bool cut(wr_slice *s, int byte, wr_slice *first) {
-  const uint8_t *at = s->len > 0 ? memchr(s->data, byte, s->len) : NULL;
-  *first = *s;
-  if (at == NULL) {
-    *s = (wr_slice){s->data + s->len, 0};
-    return false;
-  }
-  first->len = (size_t)(at - s->data);
-  s->data = at + 1;
-  s->len -= first->len + 1;
-  return true;
-}
-
-/* The next line without its end; wr__http_step() saw to it that there is one. */
-static wr_slice next_line(wr_slice *rest) {
-  wr_slice line;
-  (void)cut(rest, '\n', &line);
-  line.len--;
-  return line;
-}
-
-static bool text_ok(wr_slice s, bool blanks) {
-  for (size_t i = 0; i < s.len; i++) {
-    uint8_t c = s.data[i];
-    if (c == 0x7f || (c <= ' ' && !(blanks && is_blank(c)))) {
-      return false;
-    }
-  }
-  return true;
-}
-
-static int parse_request_line(http_head *h, wr_slice line, refusal *why) {
-  bool three = cut(&line, ' ', &h->method) && cut(&line, ' ', &h->target);
-  h->version = line;
-  if (!three || !is_token(h->method) || h->target.len == 0 ||
-      !text_ok(h->target, false) || line.len != 8 ||
-      memcmp(line.data, "HTTP/", 5) != 0 || line.data[6] != '.' ||
-      line.data[5] < '0' || line.data[5] > '9' || line.data[7] < '0' ||
-      line.data[7] > '9') {
-    return bad(why, 400, "malformed request line");
-  }
-  if (line.data[5] != '1') {
+static int refuse_head(wr_http_fault fault, refusal *why) {
+  switch (fault) {
+  case WR_HTTP_BAD_VERSION:
     return bad(why, 505, "only HTTP/1.1 is spoken here");
-  }
-  return 0;
-}
-
-static int parse_field(http_head *h, wr_slice line, refusal *why) {
-  if (h->n == MAX_FIELDS) {
-    return bad(why, 431, "too many header fields");
-  }
-  http_field *f = &h->fields[h->n];
-  if (!cut(&line, ':', &f->name) || !is_token(f->name)) {
+  case WR_HTTP_BAD_FIELD:
     return bad(why, 400, "malformed header field");
-  }
-  f->value = trim(line);
-  if (!text_ok(f->value, true)) {
+  case WR_HTTP_BAD_VALUE:
     return bad(why, 400, "a header field holds control characters");
+  case WR_HTTP_MANY_FIELDS:
+    return bad(why, 431, "too many header fields");
+  case WR_HTTP_LONG_LINE:
+  case WR_HTTP_LONG_HEAD:
+    return bad(why, 431, "the request's head is too large");
+  case WR_HTTP_BAD_END:
+    return bad(why, 400, "a line does not end in CR LF");
+  case WR_HTTP_FINE:
+  case WR_HTTP_BAD_START:
+    break;
   }
-  h->n++;
+  return bad(why, 400, "malformed request line");
+}
+
+static int parse_head(http_head *head, wr_slice text, refusal *why) {
+  wr_http_head_init(&head->h, WR_HTTP_REQUEST, WR_INBOUND_MAX, WR_INBOUND_MAX);
+  if (wr_http_head_feed(&head->h, text.data, text.len) != 0) {
+    return refuse_head(head->h.fault, why);
+  }
+  head->text = text.data;
+  head->method = wr_http_text(text.data, head->h.method);
+  head->target = wr_http_text(text.data, head->h.target);
   return 0;
 }
 
-static int parse_head(http_head *h, wr_slice text, refusal *why) {
-  h->n = 0;
-  int err = parse_request_line(h, next_line(&text), why);
-  while (err == 0) {
-    wr_slice line = next_line(&text);
-    if (line.len == 0) {
-      return 0;
-    }
-    err = parse_field(h, line, why);
-  }
-  return err;
-}
-
-/* The only field of that name. NULL if there is none; *count says how many. */
-static const http_field *find(const http_head *h, const char *name,
-                              size_t *count) {
-  const http_field *found = NULL;
-  *count = 0;
-  for (size_t i = 0; i < h->n; i++) {
-    if (wr_slice_eq_nocase(h->fields[i].name, name)) {
-      found = &h->fields[i];
-      (*count)++;
-    }
-  }
-  return found;
+static wr_slice find(const http_head *h, const char *name, size_t *count) {
+  return wr_http_find(&h->h, h->text, name, count);
 }
 
 static bool credentials_ok(const wr_inbound *in, wr_slice value) {
   uint8_t plain[3 * (MAX_CREDENTIALS / 4) + 3];
   wr_slice scheme;
   bool ok = false;
-  if (!cut(&value, ' ', &scheme) || !wr_slice_eq_nocase(scheme, "basic")) {
+  if (!wr_http_cut(&value, ' ', &scheme) ||
+      !wr_slice_eq_nocase(scheme, "basic")) {
     return false;
   }
-  value = trim(value);
+  value = wr_http_trim(value);
   if (value.len > MAX_CREDENTIALS) {
     return false;
   }
@@ -224,7 +123,7 @@ static bool credentials_ok(const wr_inbound *in, wr_slice value) {
   if (n > 0) {
     wr_slice password = {plain, (size_t)n};
     wr_slice user;
-    ok = cut(&password, ':', &user) &&
+    ok = wr_http_cut(&password, ':', &user) &&
          wr__inbound_password_ok(in, user, password);
   }
   wr_bzero(plain, sizeof(plain));
@@ -233,11 +132,11 @@ static bool credentials_ok(const wr_inbound *in, wr_slice value) {
 
 static int check_auth(const wr_inbound *in, const http_head *h, refusal *why) {
   size_t n;
-  const http_field *f = find(h, "proxy-authorization", &n);
+  wr_slice given = find(h, "proxy-authorization", &n);
   if (in->user == NULL) {
     return 0;
   }
-  if (n != 1 || !credentials_ok(in, f->value)) {
+  if (n != 1 || !credentials_ok(in, given)) {
     return bad(why, 407, "this proxy asks for a user name and a password");
   }
   return 0;
@@ -257,13 +156,14 @@ static int parse_authority(wr_inbound *in, wr_slice text, uint16_t default_port,
   if (v6) {
     text.data++;
     text.len--;
-    if (!cut(&text, ']', &host) || (text.len > 0 && text.data[0] != ':')) {
+    if (!wr_http_cut(&text, ']', &host) ||
+        (text.len > 0 && text.data[0] != ':')) {
       return bad_authority(why);
     }
     text.data += text.len > 0 ? 1 : 0;
     text.len -= text.len > 0 ? 1 : 0;
   } else {
-    (void)cut(&text, ':', &host);
+    (void)wr_http_cut(&text, ':', &host);
   }
   if (!wr__inbound_set_host(in, host) ||
       (v6 && (strchr(in->target.host, ':') == NULL ||
@@ -284,36 +184,24 @@ static int parse_authority(wr_inbound *in, wr_slice text, uint16_t default_port,
 static int read_framing(wr_inbound *in, const http_head *h, refusal *why) {
   size_t lengths, codings;
   uint64_t length = 0;
-  const http_field *cl = find(h, "content-length", &lengths);
-  const http_field *te = find(h, "transfer-encoding", &codings);
+  wr_slice cl = find(h, "content-length", &lengths);
+  wr_slice te = find(h, "transfer-encoding", &codings);
   if (lengths + codings > 1) {
     return bad(why, 400, "ambiguous length of the request's body");
   }
-  if (te != NULL) {
-    if (!wr_slice_eq_nocase(te->value, "chunked") ||
-        h->version.data[7] == '0') {
+  if (codings > 0) {
+    if (!wr_slice_eq_nocase(te, "chunked") || h->h.minor == 0) {
       return bad(why, 400, "unknown transfer coding");
     }
     wr_http_body_init_chunked(&in->body);
     return 0;
   }
-  if (cl != NULL && wr_parse_uint((const char *)cl->value.data, cl->value.len,
-                                  INT64_MAX, &length) != 0) {
+  if (lengths > 0 &&
+      wr_parse_uint((const char *)cl.data, cl.len, INT64_MAX, &length) != 0) {
     return bad(why, 400, "malformed Content-Length");
   }
   wr_http_body_init_length(&in->body, length);
   return 0;
-}
-
-static bool is_listed(wr_slice list, wr_slice name) {
-  wr_slice option;
-  while (list.len > 0) {
-    (void)cut(&list, ',', &option);
-    if (same_name(trim(option), name)) {
-      return true;
-    }
-  }
-  return false;
 }
 
 /* Fields for this connection alone (RFC 9110, section 7.6.1), and Host, which is
@@ -327,13 +215,7 @@ static bool is_dropped(const http_head *h, wr_slice name) {
       return true;
     }
   }
-  for (size_t i = 0; i < h->n; i++) {
-    if (wr_slice_eq_nocase(h->fields[i].name, "connection") &&
-        is_listed(h->fields[i].value, name)) {
-      return true;
-    }
-  }
-  return false;
+  return wr_http_lists(&h->h, h->text, "connection", name);
 }
 
 static int put(wr_buf *b, wr_slice s) {
@@ -359,7 +241,7 @@ static int put_request_line(wr_buf *b, const http_head *h, wr_slice path) {
   }
   also(&err, put(b, path));
   also(&err, put_text(b, " "));
-  also(&err, put(b, h->version));
+  also(&err, put(b, wr_http_text(h->text, h->h.version)));
   also(&err, put_text(b, "\r\n"));
   return err;
 }
@@ -372,11 +254,12 @@ static int write_forward(wr_buf *b, const http_head *h, wr_slice authority,
   also(&err, put_text(b, "Host: "));
   also(&err, put(b, authority));
   also(&err, put_text(b, "\r\n"));
-  for (size_t i = 0; err == 0 && i < h->n; i++) {
-    if (!is_dropped(h, h->fields[i].name)) {
-      also(&err, put(b, h->fields[i].name));
+  for (size_t i = 0; err == 0 && i < h->h.n; i++) {
+    wr_slice name = wr_http_text(h->text, h->h.fields[i].name);
+    if (!is_dropped(h, name)) {
+      also(&err, put(b, name));
       also(&err, put_text(b, ": "));
-      also(&err, put(b, h->fields[i].value));
+      also(&err, put(b, wr_http_text(h->text, h->h.fields[i].value)));
       also(&err, put_text(b, "\r\n"));
     }
   }
@@ -394,13 +277,9 @@ static int check_fields(const http_head *h, refusal *why) {
   if (hosts > 1) {
     return bad(why, 400, "more than one Host field");
   }
-  for (size_t i = 0; i < h->n; i++) {
-    for (size_t k = 0; k < WR_COUNTOF(needed); k++) {
-      wr_slice name = {(const uint8_t *)needed[k], strlen(needed[k])};
-      if (wr_slice_eq_nocase(h->fields[i].name, "connection") &&
-          is_listed(h->fields[i].value, name)) {
-        return bad(why, 400, "Connection lists a field that is no option");
-      }
+  for (size_t i = 0; i < WR_COUNTOF(needed); i++) {
+    if (wr_http_lists(&h->h, h->text, "connection", wr_slice_of(needed[i]))) {
+      return bad(why, 400, "Connection lists a field that is no option");
     }
   }
   return 0;

@@ -209,6 +209,35 @@ wr_ruling wr_policy_rule_host(const wr_policy *p, const char *host,
   return decide(p, &s);
 }
 
+/* The verdict on a name that nobody resolves. barrier: a rule that denies
+   addresses, and which may be those of the name. */
+static wr_ruling decide_name(const wr_policy *p, const subject *s) {
+  size_t barrier = WR_NO_RULE;
+  for (size_t i = 0; i < p->n_rules; i++) {
+    const wr_rule *r = &p->rules[i];
+    if (is_address_rule(r)) {
+      bool denies = !r->allow && port_matches(r, s->port);
+      barrier = denies && barrier == WR_NO_RULE ? i : barrier;
+    } else if (tcp_matches(r, s)) {
+      bool any = r->kind == WR_RULE_ANY && r->allow;
+      return by_rule(p, any && barrier != WR_NO_RULE ? barrier : i);
+    }
+  }
+  return barrier != WR_NO_RULE ? by_rule(p, barrier)
+                               : by_default(!p->any_allow);
+}
+
+wr_ruling wr_policy_rule_proxied(const wr_policy *p, const char *host,
+                                 uint16_t port) {
+  char name[WR_HOST_MAX + 1];
+  wr_ip ip;
+  subject s;
+  if (!read_subject(p, host, port, name, &ip, &s)) {
+    return by_default(false);
+  }
+  return s.name != NULL ? decide_name(p, &s) : decide(p, &s);
+}
+
 wr_ruling wr_policy_rule_address(const wr_policy *p, const char *host,
                                  uint16_t port, const wr_ip *ip) {
   char name[WR_HOST_MAX + 1];

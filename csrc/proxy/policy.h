@@ -45,6 +45,12 @@ typedef struct wr_ruling {
 /* For a host as the peer sent it (name or address in any form). */
 wr_ruling wr_policy_rule_host(const wr_policy *p, const char *host,
                               uint16_t port);
+/* For a host that goes to a proxy as it is, so that nobody here learns what it
+   resolves to: a name is judged by name rules alone. An address or group that is
+   denied could be behind any name, so where such a rule comes first "*" and the
+   default allow none. Addresses are judged as ever. Never WR_CHECK_ADDRESSES. */
+wr_ruling wr_policy_rule_proxied(const wr_policy *p, const char *host,
+                                 uint16_t port);
 /* For one address that `host` resolved to: the first rule that matches the name
    or the address decides. */
 wr_ruling wr_policy_rule_address(const wr_policy *p, const char *host,
@@ -63,6 +69,10 @@ wr_ruling wr_policy_rule_listen(const wr_policy *p, const char *host,
 static inline wr_verdict wr_policy_host(const wr_policy *p, const char *host,
                                         uint16_t port) {
   return wr_policy_rule_host(p, host, port).verdict;
+}
+static inline bool wr_policy_proxied(const wr_policy *p, const char *host,
+                                     uint16_t port) {
+  return wr_policy_rule_proxied(p, host, port).verdict == WR_ALLOW;
 }
 static inline bool wr_policy_address(const wr_policy *p, const char *host,
                                      uint16_t port, const wr_ip *ip) {

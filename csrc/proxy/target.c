@@ -94,8 +94,12 @@ static void on_spliced(void *user, int status, uint64_t ab, uint64_t ba) {
 
 /* CONNECTING */
 
+/* Through a proxy only that one's address is known, which says nothing. */
 static void note_address(wr_target_conn *c, const wr_link *link) {
   wr_link_info info;
+  if (c->owner->proxy != NULL) {
+    return;
+  }
   wr_link_query(link, &info);
   if (info.has_peer) {
     (void)wr_ip_from_sockaddr((const struct sockaddr *)&info.peer, &c->ip);
@@ -116,11 +120,20 @@ static void connect_through(wr_target_conn *c, wr_link *link) {
   give_up(c, WR_ECHANNEL_FAILED);
 }
 
+static void tell_of_proxy(wr_target_owner *owner, int err) {
+  bool own = err == WR_EPROXY_AUTH || err == WR_EPROXY_PROTOCOL ||
+             err == WR_EPROXY_UNREACHABLE;
+  if (own && owner->on_proxy_failed != NULL) {
+    owner->on_proxy_failed(owner, err);
+  }
+}
+
 static void on_dialed(wr_dial *d, int status, wr_link *link) {
   wr_target_conn *c = d->user;
   wr_free(&c->ctx->mem, c->dial);
   c->dial = NULL;
   if (status != 0) {
+    tell_of_proxy(c->owner, status);
     give_up(c, status);
     return;
   }
@@ -143,6 +156,7 @@ static int start_dial(wr_target_conn *c) {
   wr_dial_opts opts = {.port = c->to.port,
                        .owner = c->owner,
                        .timeout_ms = c->owner->dial_timeout_ms,
+                       .proxy = c->owner->proxy,
                        .allow = allow_address,
                        .allow_data = c};
   if (c->to.is_unix) {

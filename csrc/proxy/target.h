@@ -20,7 +20,13 @@ typedef struct wr_target_owner {
   wr_access (*access)(struct wr_target_owner *o);
   void (*on_end)(struct wr_target_owner *o, wr_target_conn *c);
   uint64_t dial_timeout_ms; /* 0: WR_DIAL_TIMEOUT_MS */
-  wr_list conns;            /* initialised by the owner with wr_list_init() */
+  /* Hosts are reached through it, and their names judged unresolved (access must
+     say the same: `proxied`). Sockets are not. NULL: directly. */
+  const wr_upstream *proxy;
+  /* A dial failed by the proxy's own doing, whatever the target: WR_EPROXY_AUTH,
+     WR_EPROXY_PROTOCOL or WR_EPROXY_UNREACHABLE. May be NULL. */
+  void (*on_proxy_failed)(struct wr_target_owner *o, int err);
+  wr_list conns; /* initialised by the owner with wr_list_init() */
   uint32_t n_conns;
 } wr_target_owner;
 

@@ -42,6 +42,8 @@ static const struct {
 /* An error of a dial as one of WR_ECHANNEL_*. */
 static int channel_error(int err) {
   switch (err) {
+  case WR_EPROXY_DENIED:
+    return WR_ECHANNEL_DENIED;
   case UV_ECONNREFUSED:
   case UV_ECONNRESET:
     return WR_ECHANNEL_REFUSED;

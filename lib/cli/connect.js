@@ -34,15 +34,15 @@ const flags = {
   'socks5-open': { type: 'flag' },
   forward: { type: 'text', many: true },
   'remote-forward': { type: 'text', many: true },
-  proxy: later,
+  proxy: { type: 'secret', env: 'WRAITH_PROXY' },
   'iroh-relay': later,
   'iroh-key': later,
-  'tls-server-name': later,
-  'tls-ca': later,
-  'tls-pin': later,
-  insecure: later,
-  'stealth-secret': later,
-  'ws-path': later,
+  'tls-server-name': { type: 'text' },
+  'tls-ca': { type: 'text' },
+  'tls-pin': { type: 'text', many: true },
+  insecure: { type: 'flag' },
+  'stealth-secret': { type: 'secret', env: 'WRAITH_STEALTH_SECRET' },
+  'ws-path': { type: 'text' },
   keepalive: { type: 'seconds' },
   once: { type: 'flag' },
 };
@@ -92,14 +92,38 @@ async function readLogin({ identity, certificate, agent = false }) {
   return { identity: file, passphrase, certificate, agent };
 }
 
+/** How to get there; what the tunnel checks by itself. */
+function carrierOptions({
+  server,
+  transport,
+  proxy,
+  tlsServerName,
+  tlsCa,
+  tlsPin,
+  insecure,
+  stealthSecret,
+  wsPath,
+}) {
+  return {
+    server,
+    transport,
+    proxy,
+    tlsServerName,
+    tlsCa,
+    tlsPin,
+    insecure,
+    stealthSecret,
+    wsPath,
+  };
+}
+
 async function tunnelOptions(values) {
-  const { server, transport, user, hostKey, knownHosts, keepalive } = values;
+  const { server, user, hostKey, knownHosts, keepalive } = values;
   if (!server) throw usage('server', 'is needed: --server <host[:port]>');
   // They are read again when a key is judged; a mistake is told before that.
   if (hostKey) await readPins(hostKey);
   const options = {
-    server,
-    transport,
+    ...carrierOptions(values),
     user,
     hostKey,
     keepalive,
@@ -202,6 +226,13 @@ function report(tunnel, reporter) {
   });
 }
 
+/** The host key is checked all the same; who looks on is another matter. */
+function warnOfInsecure(reporter) {
+  reporter.say('warn', 'TLS certificates are not checked', {
+    option: '--insecure',
+  });
+}
+
 /** The exit code of a tunnel that has ended by itself. */
 function endCode(error, last, once) {
   if (once && last?.wasUp && last.orderly) return EXIT.OK;
@@ -235,6 +266,7 @@ async function connect(args) {
   const tunnel = createTunnel(await tunnelOptions(values));
   const ended = runUntilClosed(tunnel, values.once);
   report(tunnel, reporter);
+  if (values.insecure) warnOfInsecure(reporter);
   try {
     announce(await listen(tunnel, values), values.json);
   } catch (error) {

@@ -32,12 +32,37 @@ const serve = `wraith serve [flags]
   --authorized-keys <file>   default: $XDG_CONFIG_HOME/wraith/authorized_keys
   --cert-authority <file>    keys that may sign user certificates; repeatable
   --revoked-keys <file>      public keys, or a KRL of ssh-keygen; repeatable
-  --listen <addr:port>       repeatable; default [::]:2222; port 0 is chosen
-                             once and printed; "systemd": the sockets that a
-                             service manager hands down
+  --transport tcp|tls        repeatable; default tcp
+  --listen <[transport=]addr:port>  repeatable; default [::]:2222, for tls
+                             [::]:443; port 0 is chosen once and printed;
+                             "systemd": the sockets that a service manager
+                             hands down
+  --tls-cert <file>          PEM: the certificate, then intermediate ones
+  --tls-key <file>           PEM, not encrypted
+  --acme-domain <name | address>  a certificate from an authority instead, kept
+                             renewed (docs/guides/acme.md); repeatable
+  --acme-directory <url>     default: Let's Encrypt
+  --acme-email <address>     where the authority may write to
+  --acme-ca <file>           PEM: whom to trust for the directory itself
+  --acme-dir <folder>        default $XDG_STATE_HOME/wraith/acme
+  --acme-challenge tls-alpn-01|http-01   default tls-alpn-01
+  --acme-http-listen <[addr]:port>  for http-01; default :80
+  --acme-eab-kid <id>        external account binding, with
+  --acme-eab-hmac-key <key | @file>  Env WRAITH_ACME_EAB_HMAC_KEY
+  --stealth                  on tls: who brings no tunnel sees a web site
+  --decoy <folder | http(s)://host[:port]>  that site: a folder, or a web server
+                             behind; default: 404 for everything
+  --stealth-secret <text | @file>  a tunnel opens only for who proves it. Env
+                             WRAITH_STEALTH_SECRET
+  --ws-path <path>           where WebSockets are taken (--transport wss);
+                             default /ws with a secret, else none
   --trust-proxy <cidr>       connections from there may begin with a PROXY
                              header (v1 or v2) that names the client;
                              repeatable
+  --proxy <url | @file>      targets are reached through socks5://, socks5h://
+                             or http://[user:password@]host:port; names go to
+                             it unresolved, and are judged by name rules alone.
+                             Env WRAITH_PROXY
   --allow <rule>             where channels may lead; repeatable, in the order
   --deny <rule>              given across both, the first match wins; what
                              matches none is denied as soon as one --allow
@@ -63,15 +88,30 @@ const serve = `wraith serve [flags]
   --metrics <[addr:]port>    numbers for Prometheus, http://…/metrics; default
                              address 127.0.0.1
 
-SIGHUP reads keys, authorities and revocations anew, and whoever may no longer
-be there goes; if a file is broken, the log says why and all the old ones stay. SIGTERM and SIGINT stop accepting, give channels 2 seconds
-and end; a second one ends at once.
+SIGHUP reads keys, authorities, revocations and TLS files anew, and whoever may
+no longer be there goes; if a file is broken, the log says why and all the old
+ones stay.
+SIGTERM and SIGINT stop accepting, give channels 2 seconds and end; a second one
+ends at once.
 
 ${common}`;
 
 const connect = `wraith connect --server <host[:port]> [flags]
 
-  --server <host[:port]>     default port 2222. Env WRAITH_SERVER
+  --server <host[:port]>     default port 2222, with tls and wss 443, with ws 80.
+                             Env WRAITH_SERVER
+  --transport tcp|tls|wss|ws  default tcp. wss: WebSocket frames within TLS, for
+                             proxies and CDNs; ws: without TLS
+  --tls-server-name <name>   the name in the server's certificate, and the one
+                             asked for; default: that of --server
+  --tls-ca <file>            PEM: the authorities to trust; default: the
+                             system's
+  --tls-pin <sha256//…>      the server's TLS key, as curl's --pinnedpubkey;
+                             authority and name do not count then; repeatable
+  --insecure                 any TLS certificate will do; the host key is checked
+                             all the same
+  --stealth-secret <text | @file>  as the server's. Env WRAITH_STEALTH_SECRET
+  --ws-path <path>           as the server's; default /ws
   --identity <file>          private key (Ed25519). Env WRAITH_IDENTITY. Default
                              ~/.ssh/id_ed25519. If it is encrypted: asked on the
                              terminal, or WRAITH_PASSPHRASE. A certificate in
@@ -95,6 +135,9 @@ const connect = `wraith connect --server <host[:port]> [flags]
                              path:host:port | [bind:]port:path; repeatable
   --remote-forward <spec>    as ssh -R; port 0 = chosen by the server and
                              printed; repeatable
+  --proxy <url | @file>      reach the server through socks5://, socks5h:// or
+                             http://[user:password@]host:port; its name goes to
+                             the proxy unresolved. Env WRAITH_PROXY
   --keepalive <s>            default 15; a dead peer is noticed within two
   --once                     end when the first session ends
 
@@ -131,6 +174,8 @@ const policy = `wraith policy --key <file> [flags] <target>...
   --revoked-keys <file>      repeatable
   --allow <rule>, --deny <rule>   as for wraith serve, in the order given
   --gateway-ports            remote forwards may bind other than loopback
+  --proxy <url | @file>      as for wraith serve: it is not asked, but names are
+                             judged as if it resolved them
 
 Asks no server: it reads the files as wraith serve would and prints the decision
 with the line or rule that made it (--json: as one line). Exit code 0 if login

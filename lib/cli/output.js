@@ -1,6 +1,7 @@
 'use strict';
 
 const { WraithError } = require('../errors.js');
+const { asciiJson, makeRecord } = require('../record.js');
 
 const EXIT = {
   OK: 0,
@@ -18,6 +19,7 @@ function exitCode(error) {
   if (error.syscall === 'listen') return EXIT.BIND;
   if (error.phase === 'hostkey') return EXIT.HOST_KEY;
   if (error.phase === 'auth') return EXIT.AUTH;
+  if (error.code === 'ERR_WRAITH_PROXY_AUTH') return EXIT.AUTH;
   if (error.phase === 'options') return EXIT.USAGE;
   return EXIT.FAILURE;
 }
@@ -33,12 +35,6 @@ function errorText(error) {
       ? `--${flag}${message.slice(error.option.length)}`
       : message;
   return text.replace(/[\r\n]+/g, ' ');
-}
-
-/** One line of ASCII: what is beyond could turn or hide text in a terminal. */
-function asciiJson(value) {
-  const escape = (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, escape);
 }
 
 /** What goes to stderr while running, in the form that was asked for. */
@@ -60,23 +56,9 @@ class Reporter {
   /** A record of our own; fields in order. */
   say(level, message, fields = {}) {
     if (LEVELS.indexOf(level) > this.#level) return;
-    const time = new Date().toISOString();
-    const upper = level.toUpperCase();
-    const text = this.#json
-      ? asciiJson({ time, level: upper, message, ...fields })
-      : `${time} ${upper} ${message}${formatFields(fields)}`;
-    process.stderr.write(`${text}\n`);
+    const { record, line } = makeRecord(level.toUpperCase(), message, fields);
+    this.record(record, line);
   }
-}
-
-function formatFields(fields) {
-  return Object.entries(fields)
-    .map(([key, value]) => ` ${key}=${quote(String(value))}`)
-    .join('');
-}
-
-function quote(value) {
-  return /^[!#-<>-[\]-~]+$/.test(value) ? value : asciiJson(value);
 }
 
 function readOutput({ logLevel, logFormat }) {

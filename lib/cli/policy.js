@@ -7,6 +7,7 @@ const os = require('node:os');
 const { native } = require('../binding.js');
 const { WraithError, errorFromStatus } = require('../errors.js');
 const { readFile } = require('../files.js');
+const { shownProxy } = require('../proxy.js');
 const { readRules } = require('../server.js');
 const { loadTrust, trustError, trustList } = require('../trust.js');
 const { readArgs, usage } = require('./args.js');
@@ -19,6 +20,7 @@ const flags = {
   allow: { type: 'text', many: true },
   deny: { type: 'text', many: true },
   'gateway-ports': { type: 'flag' },
+  proxy: { type: 'secret' },
   from: { type: 'text' },
   user: { type: 'text' },
   key: { type: 'text' },
@@ -196,6 +198,7 @@ async function policy(args) {
   });
   const questions = readQuestions(positionals, values);
   const list = readRules({ policy: rules });
+  if (values.proxy !== undefined) shownProxy(values.proxy);
   const texts = await loadTrust(values);
   const common = {
     address: readAddress(values),
@@ -204,6 +207,7 @@ async function policy(args) {
     now: Math.floor(Date.now() / 1000),
     rules: list,
     gatewayPorts: values.gatewayPorts ?? false,
+    proxied: values.proxy !== undefined,
     trust: trustList(texts),
   };
   const answers = [];

@@ -19,23 +19,23 @@ const flags = {
   'revoked-keys': { type: 'text', many: true },
   transport: { type: 'text', many: true },
   listen: { type: 'text', many: true },
-  'tls-cert': later,
-  'tls-key': later,
-  'acme-domain': later,
-  'acme-directory': later,
-  'acme-email': later,
-  'acme-ca': later,
-  'acme-dir': later,
-  'acme-challenge': later,
-  'acme-http-listen': later,
-  'acme-eab-kid': later,
-  'acme-eab-hmac-key': later,
-  stealth: later,
-  decoy: later,
-  'stealth-secret': later,
-  'ws-path': later,
+  'tls-cert': { type: 'text' },
+  'tls-key': { type: 'text' },
+  'acme-domain': { type: 'text', many: true },
+  'acme-directory': { type: 'text' },
+  'acme-email': { type: 'text' },
+  'acme-ca': { type: 'text' },
+  'acme-dir': { type: 'text' },
+  'acme-challenge': { type: 'text' },
+  'acme-http-listen': { type: 'text' },
+  'acme-eab-kid': { type: 'text' },
+  'acme-eab-hmac-key': { type: 'secret', env: 'WRAITH_ACME_EAB_HMAC_KEY' },
+  stealth: { type: 'flag' },
+  decoy: { type: 'text' },
+  'stealth-secret': { type: 'secret', env: 'WRAITH_STEALTH_SECRET' },
+  'ws-path': { type: 'text' },
   'trust-proxy': { type: 'text', many: true },
-  proxy: later,
+  proxy: { type: 'secret', env: 'WRAITH_PROXY' },
   'iroh-relay': later,
   'iroh-key': later,
   'publish-addresses': later,
@@ -63,11 +63,16 @@ function dialHost(host) {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-function connectLine(server, { host, port }) {
-  return (
-    `wraith connect --server ${dialHost(host)}:${port} ` +
-    `--host-key ${server.hostKeyFingerprint}`
-  );
+function connectLine(server, options, { transport, host, port }) {
+  const words = ['wraith connect'];
+  if (transport !== 'tcp') words.push(`--transport ${transport}`);
+  words.push(`--server ${dialHost(host)}:${port}`);
+  words.push(`--host-key ${server.hostKeyFingerprint}`);
+  if (transport === 'tls' && options.stealthSecret !== undefined) {
+    words.push('--stealth-secret @<file>');
+    if (options.wsPath) words.push(`--ws-path ${options.wsPath}`);
+  }
+  return words.join(' ');
 }
 
 function hostPort({ host, port }) {
@@ -79,8 +84,8 @@ function metricsUrl({ metricsAddress }) {
   return metricsAddress && `http://${hostPort(metricsAddress)}/metrics`;
 }
 
-function announce(server, json) {
-  const connect = server.addresses.map((a) => connectLine(server, a));
+function announce(server, options, json) {
+  const connect = server.addresses.map((a) => connectLine(server, options, a));
   const metrics = metricsUrl(server);
   if (json) {
     const { addresses, hostKeyFingerprint } = server;
@@ -111,6 +116,14 @@ function warnOfCertificate({ hostCertificate }, reporter) {
   });
 }
 
+/** Then anybody who guesses can tell what is there. */
+function warnOfBanner({ stealth, stealthSecret }, reporter) {
+  if (!stealth || stealthSecret !== undefined) return;
+  reporter.say('warn', 'an SSH banner inside TLS is answered', {
+    remedy: '--stealth-secret',
+  });
+}
+
 async function reload(server, options, reporter) {
   try {
     await server.reload(reloadOptions(options));
@@ -137,9 +150,17 @@ function runUntilStopped(server, options, reporter) {
 }
 
 /** What SIGHUP reads again. */
-function reloadOptions({ authorizedKeys, certAuthority, revokedKeys, policy }) {
+function reloadOptions({ authorizedKeys, certAuthority, ...options }) {
+  const { revokedKeys, policy, tlsCert, tlsKey } = options;
   const keys = authorizedKeys ?? defaultKeys(certAuthority);
-  return { authorizedKeys: keys, certAuthority, revokedKeys, policy };
+  return {
+    authorizedKeys: keys,
+    certAuthority,
+    revokedKeys,
+    policy,
+    tlsCert,
+    tlsKey,
+  };
 }
 
 /** With an authority there need not be any keys. */
@@ -181,7 +202,8 @@ async function serve(args) {
   const running = runUntilStopped(server, options, reporter);
   warnOfOpenMetrics(server, reporter);
   warnOfCertificate(server, reporter);
-  announce(server, json);
+  warnOfBanner(options, reporter);
+  announce(server, options, json);
   return running;
 }
 

@@ -27,7 +27,7 @@ const sanitizerEnv = {
 const depsOf = { 'asan-ubsan': 'sanitize', torture: 'sanitize', fuzz: 'fuzz' };
 
 // Builds a preset, or only these programs of it, and resolves to its folder.
-async function cmake(preset, names = []) {
+async function cmake(preset, names = [], { quietly = false } = {}) {
   await tools.ensure('addon', 'c', ...(preset === 'fuzz' ? ['fuzz'] : []));
   await buildDeps(depsOf[preset] ?? 'release');
   const werror = isCI() || process.env.WRAITH_WERROR === '1' ? 'ON' : 'OFF';
@@ -35,7 +35,7 @@ async function cmake(preset, names = []) {
   const make = ['--build', '--preset', preset, '--parallel', String(jobs)];
   if (names.length > 0) make.push('--target', ...names);
   const quiet = { quiet: true };
-  say(`building the C tests (${preset})`);
+  if (!quietly) say(`building the C tests (${preset})`);
   await mustLocked(
     preset,
     'configuring the C tests',
@@ -105,7 +105,8 @@ async function c({ preset = 'debug', filter = [] } = {}) {
 
 // A C program that interop tests start: test/c/<name>.c, built if need be.
 async function tool(name) {
-  return path.join(await cmake('debug', [name]), 'tests', name);
+  const dir = await cmake('debug', [name], { quietly: true });
+  return path.join(dir, 'tests', name);
 }
 
 function testFiles(folder, filter) {
@@ -116,7 +117,7 @@ function testFiles(folder, filter) {
     .readdirSync(dir, { recursive: nested })
     .map(String)
     .filter((file) => file.endsWith('.test.js'))
-    .filter((file) => !(nested && /^(interop|fuzz|c|types)\//.test(file)))
+    .filter((file) => !(nested && /^(interop|probe|fuzz|c|types)\//.test(file)))
     .filter((f) => filter.length === 0 || filter.some((x) => f.includes(x)))
     .map((file) => `${folder}/${file}`)
     .sort();
@@ -176,6 +177,11 @@ async function js({ filter = [] } = {}) {
 async function interop({ filter = [] } = {}) {
   await build();
   return tapFiles(testFiles('test/interop', filter), { timeout: 300 });
+}
+
+// The decoy and a real nginx, asked the same things. Needs no addon.
+async function probe({ filter = [] } = {}) {
+  return tapFiles(testFiles('test/probe', filter), { timeout: 300 });
 }
 
 // The interop run once more, with the addon under ASan and UBSan.
@@ -253,6 +259,7 @@ module.exports = {
   c,
   js,
   interop,
+  probe,
   sanitize,
   fuzz,
   interopSanitized,

@@ -254,7 +254,7 @@ HELP_UNUSED static void app_serve(app *a, unsigned which,
 
 HELP_UNUSED static void app_listen_at(app *a, uint16_t port) {
   struct sockaddr_storage ss;
-  MUST(wr_server_listen(a->server, "127.0.0.1", port, &ss) == 0);
+  MUST(wr_server_listen(a->server, WR_LISTEN_TCP, "127.0.0.1", port, &ss) == 0);
   a->port = wr_sockaddr_port((const struct sockaddr *)&ss);
 }
 

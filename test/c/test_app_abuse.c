@@ -13,7 +13,7 @@ typedef struct dice {
 static int throw_dice(void *data, uint8_t *dst, size_t len) {
   dice *d = data;
   for (size_t i = 0; i < len; i++) {
-    dst[i] = i < 8 ? (uint8_t)(d->next >> (8 * i)) : 0;
+    dst[i] = (uint8_t)(i < 8 ? d->next >> (8 * i) : 0);
   }
   d->next += d->step;
   d->thrown++;

@@ -77,6 +77,69 @@ TEST(the_first_match_wins_across_both_kinds) {
   check_host("-b.test +*", "c.test", 1, "allow");
 }
 
+static void check_proxied(const char *rules, const char *host, uint16_t port,
+                          bool want) {
+  wr_policy *p = policy_of(rules);
+  OK(wr_policy_proxied(p, host, port) == want, "[%s] %s %u: want %d", rules,
+     host, port, want);
+  wr_policy_free(p);
+}
+
+/* Their addresses are nowhere to be seen: name rules alone count. */
+TEST(names_that_a_proxy_resolves) {
+  check_proxied("", "a.test", 80, true);
+  check_proxied("+a.test", "A.test.", 80, true);
+  check_proxied("+a.test", "b.test", 80, false);
+  check_proxied("-a.test", "a.test", 80, false);
+  check_proxied("-a.test", "b.test", 80, true);
+  check_proxied("+10.0.0.0/8", "a.test", 80, false);
+  check_proxied("+10.0.0.0/8 -b.test", "b.test", 80, false);
+  check_proxied("+*", "a.test", 80, true);
+  check_proxied("-*:25", "a.test", 25, false);
+  check_proxied("-*:25", "a.test", 80, true);
+}
+
+TEST(names_that_could_be_denied_addresses) {
+  static const char *const denied[] = {"-private", "-loopback", "-10.0.0.0/8",
+                                       "-192.0.2.1", "-private:80"};
+  char text[64];
+  for (size_t i = 0; i < WR_COUNTOF(denied); i++) {
+    check_proxied(denied[i], "a.test", 80, false);
+    snprintf(text, sizeof(text), "%s +*", denied[i]);
+    check_proxied(text, "a.test", 80, false);
+    snprintf(text, sizeof(text), "%s +a.test", denied[i]);
+    check_proxied(text, "a.test", 80, true);
+    check_proxied(text, "b.test", 80, false);
+    snprintf(text, sizeof(text), "%s +*.test", denied[i]);
+    check_proxied(text, "a.test", 80, true);
+    snprintf(text, sizeof(text), "+a.test %s", denied[i]);
+    check_proxied(text, "a.test", 80, true);
+    snprintf(text, sizeof(text), "+* %s", denied[i]);
+    check_proxied(text, "a.test", 80, true);
+  }
+  check_proxied("-private:22", "a.test", 80, true);
+  check_proxied("-private:22", "a.test", 22, false);
+}
+
+TEST(addresses_that_go_to_a_proxy) {
+  check_proxied("-private", "10.0.0.1", 80, false);
+  check_proxied("-private", "0x0a000001", 80, false);
+  check_proxied("-private", "[::ffff:10.0.0.1]", 80, false);
+  check_proxied("-private", "192.0.2.1", 80, true);
+  check_proxied("-private +*", "192.0.2.1", 80, true);
+  check_proxied("+192.0.2.0/24", "192.0.2.1", 80, true);
+  check_proxied("+192.0.2.0/24", "192.0.3.1", 80, false);
+}
+
+TEST(the_rule_that_decides_for_a_proxy_is_told) {
+  wr_policy *p = policy_of("+a.test -private -10.0.0.0/8 +*");
+  EQ_UINT(wr_policy_rule_proxied(p, "a.test", 80).rule, 0);
+  EQ_UINT(wr_policy_rule_proxied(p, "b.test", 80).rule, 1);
+  EQ_UINT(wr_policy_rule_proxied(p, "10.0.0.1", 80).rule, 1);
+  EQ_UINT(wr_policy_rule_proxied(p, "192.0.2.1", 80).rule, 3);
+  wr_policy_free(p);
+}
+
 TEST(ports_and_ranges) {
   check_host("+a.test:8000-9000", "a.test", 7999, "deny");
   check_host("+a.test:8000-9000", "a.test", 8000, "allow");

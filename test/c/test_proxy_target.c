@@ -17,13 +17,17 @@ static int ends_heard;
 
 static wr_keyopts limits; /* of the key that logged in */
 static bool no_forwarding;
+static wr_upstream proxy; /* port 0: targets are dialled directly */
 
 static wr_access on_access(wr_target_owner *o) {
   CHECK(o == &owner);
   policy_calls++;
   const wr_policy *now =
       flip_after != 0 && policy_calls > flip_after ? flip_to : policy;
-  return (wr_access){now, &limits, no_forwarding};
+  return (wr_access){.policy = now,
+                     .key = &limits,
+                     .no_forwarding = no_forwarding,
+                     .proxied = owner.proxy != NULL};
 }
 
 static void on_end(wr_target_owner *o, wr_target_conn *c) {
@@ -172,6 +176,105 @@ TEST(the_policy_decides_by_name_and_by_address) {
   end_close(&a.e, WR_CLOSE_RESET);
   RUN_UNTIL(v, svc.n == 1 && served[0].closed);
   service_stop(v, &svc);
+}
+
+/* Targets go through a proxy: the service plays it. */
+static void proxy_up(const char *scheme) {
+  char url[64];
+  const char *why;
+  uint16_t port = service_start(v, &svc, served, 10);
+  snprintf(url, sizeof(url), "%s://127.0.0.1:%u", scheme, port);
+  MUST(wr_upstream_parse(url, &proxy, &why) == 0);
+  owner.proxy = &proxy;
+}
+
+static void proxy_down(void) {
+  for (int i = 0; i < svc.n; i++) {
+    end_close(&served[i], WR_CLOSE_RESET);
+  }
+  service_stop(v, &svc);
+}
+
+/* Answers the newest connection with `reply` to its request. */
+static void proxy_says(int n, const char *reply, size_t len) {
+  RUN_UNTIL(v, svc.n == n && served[n - 1].len == 3);
+  served[n - 1].len = 0;
+  end_send(&served[n - 1], "\5\0", 2);
+  RUN_UNTIL(v, served[n - 1].len > 4);
+  end_send(&served[n - 1], reply, len);
+}
+
+TEST(a_proxy_is_given_the_name) {
+  proxy_up("socks5");
+  ask(p.c, &a, WR_TARGET_TCP, "secret.test", 80);
+  proxy_says(1, "\5\0\0\1\0\0\0\0\0\0hi", 12);
+  RUN_UNTIL(v, a.o.calls > 0);
+  EQ_INT(a.o.status, 0);
+  CHECK(memcmp(served[0].in, "\5\1\0\3\13secret.test\0\120", 18) == 0);
+  EQ_INT(names.lookups, 0);
+  RUN_UNTIL(v, a.e.len == 2);
+  EQ_STR(a.e.in, "hi");
+  end_close(&a.e, WR_CLOSE_RESET);
+  RUN_UNTIL(v, owner.n_conns == 0);
+  proxy_down();
+}
+
+TEST(a_proxys_failures_are_told_truly) {
+  static const struct {
+    const char reply[3];
+    int err;
+  } cases[] = {
+      {"\5\1", WR_ECHANNEL_FAILED},      {"\5\2", WR_ECHANNEL_DENIED},
+      {"\5\3", WR_ECHANNEL_UNREACHABLE}, {"\5\4", WR_ECHANNEL_UNRESOLVED},
+      {"\5\5", WR_ECHANNEL_REFUSED},     {"\5\6", WR_ECHANNEL_TIMEOUT},
+      {"\4\0", WR_ECHANNEL_FAILED}};
+  proxy_up("socks5h");
+  for (size_t i = 0; i < WR_COUNTOF(cases); i++) {
+    ask(p.c, &a, WR_TARGET_TCP, "x.test", 80);
+    proxy_says((int)i + 1, cases[i].reply, 2);
+    RUN_UNTIL(v, a.o.calls > 0);
+    OK(a.o.status == cases[i].err, "reply %d: %d", (int)i, a.o.status);
+  }
+  /* The proxy's own port is closed: the target refused nothing. */
+  proxy.port = closed_port(v);
+  EQ_INT(try_now(&a, "x.test", 80), WR_ECHANNEL_FAILED);
+  EQ_INT(try_now(&a, "not a name", 80), WR_ECHANNEL_UNRESOLVED);
+  EQ_INT(names.lookups, 0);
+  proxy_down();
+}
+
+TEST(sockets_are_not_reached_through_a_proxy) {
+  proxy_up("socks5");
+  put_rules("+unix:/nonexistent/*");
+  int err = ask_now(v, p.c, &a, WR_TARGET_UNIX, "/nonexistent/x", 0);
+  EQ_INT(err, WR_ECHANNEL_FAILED);
+  run_moment(v, 20);
+  EQ_INT(svc.n, 0);
+  proxy_down();
+}
+
+TEST(the_policy_judges_what_goes_to_a_proxy) {
+  proxy_up("socks5");
+  put_rules("-private +*");
+  EQ_INT(try_now(&a, "x.test", 80), WR_ECHANNEL_DENIED);
+  EQ_INT(try_now(&a, "10.0.0.1", 80), WR_ECHANNEL_DENIED);
+  put_rules("-private +x.test");
+  ask(p.c, &a, WR_TARGET_TCP, "x.test", 80);
+  proxy_says(1, "\5\0\0\1\0\0\0\0\0\0", 10);
+  RUN_UNTIL(v, a.o.calls > 0);
+  EQ_INT(a.o.status, 0);
+  /* The proxy's address is not taken for the target's. */
+  wr_target_recheck(&owner);
+  EQ_INT(owner.n_conns, 1);
+  put_rules("-127.0.0.0/8 +x.test");
+  wr_target_recheck(&owner);
+  run_moment(v, 20);
+  EQ_INT(owner.n_conns, 1);
+  put_rules("-x.test");
+  wr_target_recheck(&owner);
+  RUN_UNTIL(v, owner.n_conns == 0);
+  end_close(&a.e, WR_CLOSE_RESET);
+  proxy_down();
 }
 
 /* Whenever a reload falls into an open that is under way, it counts. */

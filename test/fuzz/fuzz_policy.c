@@ -24,6 +24,8 @@ static void judge(const wr_policy *p, const char *host, uint16_t port) {
   } else if (v != WR_CHECK_ADDRESSES) {
     WR_ASSERT((v == WR_ALLOW) == wr_policy_address(p, host, port, &other));
   }
+  bool proxied = wr_policy_proxied(p, host, port);
+  WR_ASSERT(v == WR_CHECK_ADDRESSES || (v == WR_ALLOW) == proxied);
   (void)wr_policy_listen(p, host, port);
   (void)wr_policy_unix(p, host);
   (void)wr_policy_reserved(p, host);

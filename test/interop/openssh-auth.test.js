@@ -1,6 +1,7 @@
 'use strict';
 // OpenSSH's client against `wraith serve`: who is let in, and what the log says.
 const fs = require('node:fs');
+const peers = require('../../scripts/peers.js');
 const { lab } = require('./lib/lab.js');
 const { makeKey, runSsh, startSsh } = require('./lib/openssh.js');
 
@@ -132,4 +133,53 @@ lab('SIGHUP reads the keys anew', needs, async (t, lab) => {
   server.child.kill('SIGHUP');
   await server.line(/ERROR reload failed reason=.*authorized_keys:1/);
   t.ok(other.running, 'a file with a mistake changes nothing');
+});
+
+async function sign(lab, ca, key, args) {
+  const keygen = peers.path('ssh-keygen');
+  const flags = ['-q', '-s', ca.file, '-I', key.file, '-n', 'tester', ...args];
+  const { code, stderr } = await lab.run(keygen, [...flags, key.pub]);
+  if (code !== 0) throw new Error(stderr);
+}
+
+lab(
+  'a certificate expires in the middle of a session',
+  needs,
+  async (t, lab) => {
+    const [ca, key] = [await makeKey(lab, 'ca'), await makeKey(lab, 'holder')];
+    const args = ['--cert-authority', ca.pub];
+    const server = await lab.serve({ args, format: 'logfmt' });
+    await sign(lab, ca, key, ['-V', '-1m:+8s']);
+    const ssh = await startSsh(lab, server, [], { key });
+    const { code, stderr } = await ssh.done();
+    t.equal(code, 255);
+    t.match(stderr, /Received disconnect .*: the key is no longer authorized/);
+    await server.line(/ INFO session ended .* reason=cert-expired session=1$/);
+    const again = await runSsh(lab, server, ['-N'], { key });
+    t.match(again.stderr, /Permission denied \(publickey\)\./);
+    await server.line(/ result=reject reason=cert-expired session=2$/);
+  },
+);
+
+lab('SIGHUP with lists of revoked keys', needs, async (t, lab) => {
+  const [ca, key] = [await makeKey(lab, 'ca'), await makeKey(lab, 'holder')];
+  const krl = lab.file('krl', '');
+  const args = ['--cert-authority', ca.pub, '--revoked-keys', krl];
+  const server = await lab.serve({ args, format: 'logfmt' });
+  await sign(lab, ca, key, ['-z', '7']);
+  const ssh = await startSsh(lab, server, [], { key });
+  const plain = await startSsh(lab, server, []);
+  const spec = lab.file('spec', 'serial: 7\n');
+  const keygen = peers.path('ssh-keygen');
+  const made = ['-q', '-k', '-f', krl, '-s', ca.pub, spec];
+  t.equal((await lab.run(keygen, made)).code, 0);
+  server.child.kill('SIGHUP');
+  t.equal((await ssh.done()).code, 255);
+  await server.line(/ INFO session ended .* reason=revoked session=1$/);
+  t.ok(plain.running, 'other sessions go on');
+  fs.writeFileSync(krl, 'no list\n');
+  server.child.kill('SIGHUP');
+  await server.line(/ ERROR reload failed reason=.*krl:1/);
+  const again = await runSsh(lab, server, ['-N'], { key });
+  t.match(again.stderr, /Permission denied/, 'the list before stays in force');
 });

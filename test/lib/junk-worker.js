@@ -39,7 +39,7 @@ for (let i = 0; i < 2; i++) remember('tunnel', native.tunnelNew());
 const [hostKey, userKey] = pools.key;
 const { publicKey } = native.keyInfo(userKey);
 remember('server', newServer(hostKey, userKey));
-const { port } = native.serverListen(pools.server[0], '127.0.0.1', 0);
+const { port } = native.serverListen(pools.server[0], 0, '127.0.0.1', 0);
 native.serverSetControl(pools.server[0], true);
 
 const anyId = () => pick(pools[pick(Object.keys(pools))]);

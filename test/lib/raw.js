@@ -106,7 +106,7 @@ async function rawPair(options = {}) {
   const hostKey = native.keyGenerate();
   const userKey = native.keyGenerate();
   const server = new Raw(newServer(hostKey, userKey, options.server));
-  const { port } = native.serverListen(server.id, '127.0.0.1', 0);
+  const { port } = native.serverListen(server.id, 0, '127.0.0.1', 0);
   const tunnel = new Raw(native.tunnelNew());
   const login = {
     user: 'raw',

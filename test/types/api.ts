@@ -225,6 +225,7 @@ async function servers(): Promise<void> {
     loginGraceTime: 1,
     maxStartups: 1,
     maxSessions: 1,
+    proxy: 'socks5://127.0.0.1:9050',
     maxChannels: 1,
     keepalive: 1,
     policy: rules,

@@ -1,0 +1,44 @@
+'use strict';
+
+const { WraithError } = require('../errors.js');
+
+const WANTED = 'acme-client@^5.4.0';
+
+function libraryError(message, cause) {
+  return new WraithError(
+    'ERR_WRAITH_ACME_LIBRARY',
+    `${message}; type: npm install ${WANTED}`,
+    { phase: 'options', cause },
+  );
+}
+
+// What is used of it beyond its documented interface is asked for here, so that
+// a version that lacks it is told at the start and not in the middle.
+function isUsable({ Client, crypto }) {
+  if (typeof crypto?.createAlpnCertificate !== 'function') return false;
+  const key = '';
+  const { http } = new Client({
+    directoryUrl: 'https://[::]/',
+    accountKey: key,
+  });
+  return ['request', 'getDirectory'].every(
+    (name) => typeof http?.[name] === 'function',
+  );
+}
+
+/** The npm package acme-client, which the owner installs beside this one. */
+function loadLibrary() {
+  let library;
+  try {
+    library = require('acme-client');
+  } catch (error) {
+    if (error.code !== 'MODULE_NOT_FOUND') {
+      throw libraryError('ACME: acme-client does not load', error);
+    }
+    throw libraryError('ACME needs the package acme-client', error);
+  }
+  if (isUsable(library)) return library;
+  throw libraryError('ACME: this version of acme-client cannot be used');
+}
+
+module.exports = { loadLibrary };

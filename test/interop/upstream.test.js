@@ -1,0 +1,247 @@
+'use strict';
+// Real proxies between the client and the server, and between the server and
+// the targets.
+const crypto = require('node:crypto');
+const { lab } = require('./lib/lab.js');
+const canary = require('./lib/canary.js');
+const {
+  closedPort,
+  connect,
+  exchange,
+  freePort,
+  sha256,
+  untilListening,
+} = require('./lib/net.js');
+const { socks5 } = require('./lib/socks.js');
+const { wraith, wraithRun } = require('./lib/wraith.js');
+const peers = require('../../scripts/peers.js');
+
+const LOGIN = { user: 'ann', password: 's3cret-of-a-proxy' };
+const login = `${LOGIN.user}:${LOGIN.password}`;
+const data = crypto.randomBytes(1024 * 1024);
+
+// Starts a program that listens on a port of its own.
+async function listening(lab, name, argsOf) {
+  const port = await freePort();
+  const program = lab.spawn(peers.path(name), argsOf(port));
+  await untilListening({ host: '127.0.0.1', port }, () => program.running);
+  return port;
+}
+
+const tinyproxyConfig = (port, auth) => `
+Port ${port}
+Listen 127.0.0.1
+Timeout 60
+LogLevel Critical
+Allow 127.0.0.1
+${auth ? `BasicAuth ${LOGIN.user} ${LOGIN.password}` : ''}
+`;
+
+// CONNECT to anywhere, without files of its own.
+const squidConfig = (port) => `
+http_port 127.0.0.1:${port}
+http_access allow all
+access_log none
+cache_log /dev/null
+cache_store_log none
+netdb_filename none
+pid_filename none
+pinger_enable off
+cache deny all
+coredump_dir /
+shutdown_lifetime 0
+`;
+
+// scheme: of its URL; start: gives its port.
+const proxies = {
+  microsocks: {
+    scheme: 'socks5',
+    login: true,
+    start: (lab, auth) =>
+      listening(lab, 'microsocks', (port) => [
+        ...['-i', '127.0.0.1', '-p', port],
+        ...(auth ? ['-u', LOGIN.user, '-P', LOGIN.password] : []),
+      ]),
+  },
+  tinyproxy: {
+    scheme: 'http',
+    login: true,
+    start: (lab, auth) =>
+      listening(lab, 'tinyproxy', (port) => [
+        ...['-d', '-c'],
+        lab.file(`tinyproxy-${port}`, tinyproxyConfig(port, auth)),
+      ]),
+  },
+  squid: {
+    scheme: 'http',
+    login: false,
+    start: (lab) =>
+      listening(lab, 'squid', (port) => [
+        ...['-N', '-f'],
+        lab.file(`squid-${port}`, squidConfig(port)),
+      ]),
+  },
+};
+
+const urlOf = (scheme, port, auth) =>
+  `${scheme}://${auth ? `${login}@` : ''}127.0.0.1:${port}`;
+
+const curl = (lab, args) =>
+  lab.run(peers.path('curl'), ['-sS', '--max-time', '60', ...args]);
+
+async function transfers(t, client) {
+  const [forward] = client.summary.forwards;
+  t.equal(sha256(await exchange(forward, data)), sha256(data));
+}
+
+// These proxies end both directions with the first, so nobody ends before all
+// has come.
+async function takeAll(socket, length, send = '') {
+  const chunks = [];
+  let have = 0;
+  socket.write(send);
+  for await (const chunk of socket) {
+    chunks.push(chunk);
+    have += chunk.length;
+    if (have >= length) break;
+  }
+  return Buffer.concat(chunks);
+}
+
+const forwardTo = (target) => ['--forward', `127.0.0.1:0:${target.spec}`];
+
+for (const [name, { scheme, start, login: hasLogin }] of Object.entries(
+  proxies,
+)) {
+  const needs = { peers: [name] };
+
+  lab(`the client through ${name}`, needs, async (t, lab) => {
+    const echo = await lab.target('echo');
+    const server = await lab.serve();
+    const url = urlOf(scheme, await start(lab, false), false);
+    const args = ['--proxy', url, ...forwardTo(echo)];
+    await transfers(t, await lab.connect(server, { args }));
+  });
+
+  lab(`the server's targets through ${name}`, needs, async (t, lab) => {
+    const echo = await lab.target('echo');
+    const source = await lab.target('source', { data });
+    const url = urlOf(scheme, await start(lab, false), false);
+    const server = await lab.serve({ args: ['--proxy', url] });
+    const client = await lab.connect(server, { args: forwardTo(echo) });
+    const socket = await connect(client.summary.forwards[0]);
+    const back = await takeAll(socket, data.length, data);
+    t.equal(sha256(back), sha256(data));
+    const place = { host: '127.0.0.1', port: client.socks5.port };
+    const first = await socks5(place, source.host, source.port);
+    t.equal(first.reply, 0);
+    t.equal(sha256(await takeAll(first.socket, data.length)), sha256(data));
+    const refused = await socks5(place, canary.HOST, await closedPort());
+    t.ok(
+      scheme === 'socks5' ? refused.reply === 5 : refused.reply > 0,
+      `refused: reply ${refused.reply}`,
+    );
+    const unknown = await socks5(place, canary.NAME, 80);
+    t.ok(unknown.reply > 0, `unresolved: reply ${unknown.reply}`);
+  });
+
+  if (!hasLogin) continue;
+
+  lab(`${name} with a login`, needs, async (t, lab) => {
+    const echo = await lab.target('echo');
+    const server = await lab.serve();
+    const port = await start(lab, true);
+    const secret = lab.file('secret', `${urlOf(scheme, port, true)}\n`);
+    const byFile = await lab.connect(server, {
+      args: ['--proxy', `@${secret}`, ...forwardTo(echo)],
+    });
+    await transfers(t, byFile);
+    const byEnv = await lab.connect(server, {
+      args: forwardTo(echo),
+      env: { WRAITH_PROXY: urlOf(scheme, port, true) },
+    });
+    await transfers(t, byEnv);
+    for (const wrong of ['', 'ann:wr0ng-word@']) {
+      const { code, stderr } = await wraithRun(lab.dir, [
+        ...['connect', '--server', `127.0.0.1:${server.port}`],
+        ...['--identity', server.key.file, '--socks5', 'off'],
+        ...['--host-key', server.summary.hostKeyFingerprint],
+        ...['--proxy', `${scheme}://${wrong}127.0.0.1:${port}`],
+      ]);
+      t.equal(code, 3, stderr);
+      t.match(stderr, `${scheme}://127.0.0.1:${port}`);
+      t.notMatch(stderr, /wr0ng/);
+    }
+    for (const { lines } of [byFile, byEnv, server]) {
+      t.notMatch(lines.map(({ text }) => text).join('\n'), LOGIN.password);
+    }
+  });
+}
+
+lab('one client through another', { peers: ['curl'] }, async (t, lab) => {
+  const page = data.toString('hex');
+  const web = await lab.web((request, response) => response.end(page));
+  const [near, far] = [await lab.serve(), await lab.serve()];
+  const inner = await lab.connect(near, {
+    args: ['--socks5-auth', login],
+  });
+  for (const scheme of ['socks5h', 'http']) {
+    const proxy = urlOf(scheme, inner.socks5.port, true);
+    const outer = await lab.connect(far, { args: ['--proxy', proxy] });
+    const { code, stdout, stderr } = await curl(lab, [
+      ...['--socks5-hostname', `127.0.0.1:${outer.socks5.port}`],
+      `http://${web.host}:${web.port}/canary`,
+    ]);
+    t.equal(code, 0, stderr);
+    t.equal(sha256(stdout), sha256(page), scheme);
+  }
+});
+
+// A server whose targets are reached through another client: what went wrong at
+// the far end is told at the near one.
+lab('failures through a chain', {}, async (t, lab) => {
+  const far = await lab.serve({ args: ['--deny', `${canary.HOST}:81`] });
+  const inner = await lab.connect(far);
+  const proxy = urlOf('socks5', inner.socks5.port, false);
+  const near = await lab.serve({ args: ['--proxy', proxy] });
+  const outer = await lab.connect(near);
+  const place = { host: '127.0.0.1', port: outer.socks5.port };
+  const replyOf = async (...target) => (await socks5(place, ...target)).reply;
+  t.equal(await replyOf(canary.HOST, await closedPort()), 5, 'refused');
+  t.equal(await replyOf(canary.NAME, 80), 4, 'does not resolve');
+  t.equal(await replyOf(canary.HOST, 81), 2, 'denied there');
+});
+
+lab('rules where names go to a proxy', {}, async (t, lab) => {
+  const key = await lab.key();
+  const keys = ['--key', key.pub, '--authorized-keys', key.pub];
+  const rules = ['--deny', 'private', '--allow', 'a.example', '--allow', '*'];
+  const { code, stdout } = await wraithRun(lab.dir, [
+    ...['policy', ...keys, ...rules, '--proxy', 'socks5://127.0.0.1:9050'],
+    ...['a.example:80', 'b.example:80', '192.0.2.1:80', '10.0.0.1:80'],
+  ]);
+  t.equal(code, 1);
+  t.strictSame(stdout.trim().split('\n').slice(1), [
+    'channel a.example:80: allowed: --allow a.example',
+    'channel b.example:80: denied: --deny private',
+    'channel 192.0.2.1:80: allowed: --allow *',
+    'channel 10.0.0.1:80: denied: --deny private',
+  ]);
+});
+
+lab('usage', {}, async (t, lab) => {
+  const bad = `socks5://${login}@127.0.0.1`;
+  const file = lab.file('bad', bad);
+  for (const command of ['serve', 'connect']) {
+    for (const value of [bad, `@${file}`, `@${lab.dir}/none`]) {
+      const program = wraith(lab.dir, [
+        ...[command, '--proxy', value],
+        ...(command === 'connect' ? ['--server', 'h:1', '--agent'] : []),
+      ]);
+      const { code, stderr } = await program.done();
+      t.equal(code, 2, `${stderr}`);
+      t.match(`${stderr}`, /--proxy/);
+      t.notMatch(`${stderr}`, LOGIN.password);
+    }
+  }
+});
