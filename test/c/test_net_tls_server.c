@@ -305,6 +305,33 @@ TEST(an_end_is_close_notify_and_then_the_carriers) {
   env_close(&d.e);
 }
 
+/* In TLS 1.2 too, whose text would have both directions end at once. */
+TEST(a_client_that_has_ended_still_gets_its_answer) {
+  static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+  for (size_t i = 0; i < 2; i++) {
+    raw_duo d;
+    raw_duo_open(&d);
+    wr_tls_ctx *t = serve_with(&d.e, host());
+    raw_duo_start(&d, t, versions[i], NULL);
+    raw_duo_shake(&d);
+    MUST(d.server.p.link != NULL);
+    MUST(wr_link_read_start(d.server.p.link) == 0);
+    CHECK(SSL_shutdown(d.client.ssl) >= 0);
+    raw_push(&d.client);
+    wr_ctx_run_tasks(&d.e.ctx);
+    CHECK(d.server.p.eof && !d.server.p.closed);
+    d.server.p.to_send = 100000;
+    d.server.p.end_after = true;
+    peer_write(&d.server.p);
+    wr_ctx_run_tasks(&d.e.ctx);
+    EQ_UINT(d.client.got, 100000);
+    CHECK(d.client.eof);
+    raw_duo_stop(&d);
+    wr_tls_ctx_unref(t);
+    env_close(&d.e);
+  }
+}
+
 /* Bytes in place of a client. */
 
 typedef struct wire {

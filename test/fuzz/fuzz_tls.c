@@ -84,10 +84,16 @@ static void on_writable(wr_link *link) {
   interfere();
 }
 
+/* The memory pair goes when its links end, and is left alone from then on. */
+static void forget_raw(void) {
+  f.raw[0] = f.raw[1] = NULL;
+}
+
 static void on_close(wr_link *link, int status) {
   actor *x = link->user;
   WR_UNUSED(status);
   WR_ASSERT(x->link != NULL);
+  forget_raw();
   x->link = NULL;
   interfere();
 }
@@ -106,6 +112,9 @@ static void on_tls(void *user, int status, wr_link *link) {
     x->link = link;
     link->user = x;
     link->handler = &handler;
+  }
+  if (status != 0) {
+    forget_raw();
   }
   if (status == WR_ETLS_PLAIN) {
     wr_link_close(link, WR_CLOSE_ORDERLY);
@@ -130,8 +139,6 @@ static void act_write(actor *x, size_t len) {
   x->sent += taken;
 }
 
-/* The memory pair's halves may go as soon as their link is closed, so faults are
-   for the time before that. */
 static void act_fault(unsigned which, unsigned kind) {
   static const wr_mempair_faults kinds[4] = {
       {0},
@@ -144,10 +151,9 @@ static void act_fault(unsigned which, unsigned kind) {
 }
 
 static void leave_raw(void) {
-  for (unsigned i = 0; i < 2; i++) {
-    act_fault(i, 0);
-    f.raw[i] = NULL;
-  }
+  act_fault(0, 0);
+  act_fault(1, 0);
+  forget_raw();
 }
 
 static void act_close(actor *x, unsigned arg) {
@@ -298,7 +304,7 @@ static void run_bytes(bool detect_plain) {
   x->link = far;
   far->user = x;
   far->handler = &handler;
-  f.raw[0] = f.raw[1] = NULL;
+  forget_raw();
   for (size_t at = 1; at < f.size && x->link != NULL; at += piece) {
     size_t taken;
     size_t len = WR_MIN(piece, f.size - at);

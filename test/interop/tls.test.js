@@ -5,37 +5,11 @@ const net = require('node:net');
 const { once } = require('node:events');
 const { lab } = require('./lib/lab.js');
 const { sha256 } = require('./lib/net.js');
+const { certificate, connect, serve } = require('./lib/tls-tool.js');
 const peers = require('../../scripts/peers.js');
-const { tool } = require('../../scripts/util/suites.js');
 
 const needs = { peers: ['openssl'] };
 const LABEL = 'wraith test';
-const PIPES = ['pipe', 'pipe', 'pipe', 'pipe'];
-
-// A certificate for a.test and 127.0.0.1, which is its own authority.
-async function certificate(lab) {
-  const [key, cert] = [lab.file('tls.key'), lab.file('tls.crt')];
-  const args = ['req', '-x509', '-newkey', 'ec', '-nodes', '-days', '2'];
-  args.push('-pkeyopt', 'ec_paramgen_curve:prime256v1', '-subj', '/CN=test');
-  args.push('-addext', 'subjectAltName=DNS:a.test,IP:127.0.0.1');
-  const made = await lab.run(peers.path('openssl'), [
-    ...args,
-    ...['-keyout', key, '-out', cert],
-  ]);
-  if (made.code !== 0) throw new Error(made.stderr);
-  return { key, cert };
-}
-
-async function serve(lab, { key, cert }, ...more) {
-  const file = await tool('tls_tool');
-  const server = lab.spawn(file, ['serve', cert, key, ...more], {
-    input: 'open',
-  });
-  const [port] = await server.line(/^\d+$/, { from: 'stdout' });
-  server.port = Number(port);
-  server.stopSignal = 'SIGKILL';
-  return server;
-}
 
 // openssl s_client, which types a line and waits for its echo.
 async function sClient(lab, { port }, cert, args = []) {
@@ -110,12 +84,8 @@ for (const [name, args] of Object.entries(cases)) {
     );
     server.stopSignal = 'SIGKILL';
     const [, port] = await server.line(/^ACCEPT .*:(\d+)$/);
-    const connect = async (...rest) =>
-      lab.spawn(await tool('tls_tool'), ['connect', port, ...rest], {
-        stdio: PIPES,
-      });
     for (const host of ['a.test', '127.0.0.1']) {
-      const client = await connect(host, cert);
+      const client = await connect(lab, port, host, cert);
       const [, , , wire] = client.child.stdio;
       await client.line(new RegExp(`version=TLSv${name.slice(4)} `));
       wire.write('abc\n');
@@ -128,7 +98,7 @@ for (const [name, args] of Object.entries(cases)) {
       t.equal(text, 'cba\n');
       t.equal((await client.done()).code, 0, String(client));
     }
-    const wrong = await connect('b.test', cert);
+    const wrong = await connect(lab, port, 'b.test', cert);
     await wrong.line(/^failed TLS_NAME$/);
     const untrusted = lab.file('other.crt');
     const made = ['-subj', '/CN=test', '-keyout', lab.file('other.key')];
@@ -136,7 +106,9 @@ for (const [name, args] of Object.entries(cases)) {
       ...['req', '-x509', '-newkey', 'ed25519', '-nodes', '-days', '2'],
       ...[...made, '-out', untrusted],
     ]);
-    await (await connect('a.test', untrusted)).line(/^failed TLS_CERTIFICATE$/);
+    await (
+      await connect(lab, port, 'a.test', untrusted)
+    ).line(/^failed TLS_CERTIFICATE$/);
   });
 }
 
@@ -179,11 +151,7 @@ lab('what is not TLS gets its bytes', needs, async (t, lab) => {
 lab('ours with ours', needs, async (t, lab) => {
   const keys = await certificate(lab);
   const server = await serve(lab, keys);
-  const client = lab.spawn(
-    await tool('tls_tool'),
-    ['connect', server.port, 'a.test', keys.cert],
-    { stdio: PIPES },
-  );
+  const client = await connect(lab, server.port, 'a.test', keys.cert);
   const [, , , wire] = client.child.stdio;
   const data = crypto.randomBytes(16 << 20);
   const hash = crypto.createHash('sha256');
