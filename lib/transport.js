@@ -71,6 +71,8 @@ class Transport {
         wsPath: wsPath ?? DEFAULT_PATH,
         wsHost: hostField(name, this.server.port, this.defaultPort),
         secret: stealthSecret,
+        // With wss something in front of the server may end the TLS.
+        bindTls: this.#options.transport === 'tls',
       }),
     };
   }

@@ -186,7 +186,7 @@ static size_t on_read(wr_link *link, uint8_t *data, size_t len) {
 
 /* Without a whole request there is nothing to answer. */
 static void on_eof(wr_link *link) {
-  drop(link->user, WR_CLOSE_ORDERLY);
+  drop(link->user, WR_CLOSE_RESET);
 }
 
 static void on_close(wr_link *link, int status) {
@@ -200,8 +200,10 @@ static void on_close(wr_link *link, int status) {
 static const wr_link_handler link_handler = {
     .on_read = on_read, .on_eof = on_eof, .on_close = on_close};
 
+/* As nginx ends a connection on which nothing, or not enough, was said. */
 static void on_timer(wr_timer *timer) {
-  drop(wr_container_of(timer, arrival, timer), WR_CLOSE_ORDERLY);
+  arrival *a = wr_container_of(timer, arrival, timer);
+  drop(a, a->bytes.len == 0 ? WR_CLOSE_ORDERLY : WR_CLOSE_RESET);
 }
 
 static void look_at_bytes(arrival *a) {
@@ -265,7 +267,7 @@ static arrival *arrival_new(wr_server *s, bool stealth, const char *address) {
   snprintf(a->address, sizeof(a->address), "%s", address);
   wr_timer_init(&a->timer, s->ctx, on_timer);
   wr_task_init(&a->task, on_task);
-  wr_buf_init(&a->bytes, &s->ctx->mem, WR_FIRSTBYTES_MAX);
+  wr_buf_init(&a->bytes, &s->ctx->mem, WR_FIRSTBYTES_MAX + 1);
   wr_list_push(&s->arrivals, &a->node);
   if (stealth) {
     s->n_visitors++;
@@ -278,7 +280,8 @@ static arrival *arrival_new(wr_server *s, bool stealth, const char *address) {
 int wr__arrive(wr_server *s, bool stealth, wr_link *link, const char *address) {
   const wr_tls_options opts = {.timeout_ms = stealth ? s->opts.visitor_ms
                                                      : s->opts.login_grace_ms,
-                               .detect_plain = stealth};
+                               .detect_plain = stealth,
+                               .reset_is_end = stealth};
   bool full = stealth ? s->n_visitors >= s->opts.max_visitors
                       : !wr__limits_address(s, address, "tls") ||
                             !wr__limits_startups(s, address, "tls");

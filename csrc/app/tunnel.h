@@ -56,6 +56,9 @@ typedef struct wr_tunnel_connect_opts {
   const char *ws_path;  /* SSH in WebSocket frames; NULL: none */
   const char *ws_host;  /* with ws_path: for the Host field */
   wr_slice secret;      /* with ws_path: the knock's; empty: none */
+  /* The proof is for this TLS connection alone: nothing in front of the server may
+     end it. */
+  bool bind_tls;
   const char *user;
   const wr_identity *identities; /* copied */
   size_t n_identities;

@@ -19,7 +19,6 @@ static void on_upgraded(void *user, int status, int http_status,
   }
 }
 
-/* The proof is tied to this TLS connection, where there is one. */
 static void upgrade(wr_tunnel *t, wr_link *link) {
   const tunnel_try *y = &t->try_;
   uint8_t exporter[WR_TLS_EXPORT_LEN];
@@ -29,7 +28,8 @@ static void upgrade(wr_tunnel *t, wr_link *link) {
                           .secret = y->secret,
                           .timeout_ms = UINT32_MAX,
                           .ws = {.ping_ms = y->keepalive_ms}};
-  if (tls != NULL && wr_tls_export(tls, WR_KNOCK_LABEL, exporter) == 0) {
+  if (y->bind_tls && tls != NULL &&
+      wr_tls_export(tls, WR_KNOCK_LABEL, exporter) == 0) {
     opts.exporter = (wr_slice){exporter, sizeof(exporter)};
   }
   t->state = TUNNEL_UPGRADE;

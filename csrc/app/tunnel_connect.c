@@ -76,6 +76,7 @@ static int try_copy(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
     try_reset(t);
     return err;
   }
+  y->bind_tls = opts->bind_tls;
   y->keepalive_ms = opts->keepalive_ms;
   y->rekey_bytes = opts->rekey_bytes;
   y->proxied = opts->proxy != NULL;

@@ -45,6 +45,7 @@ typedef struct tunnel_try {
   char *ws_path; /* NULL: no WebSocket */
   char *ws_host;
   wr_slice secret; /* owned */
+  bool bind_tls;
 } tunnel_try;
 
 struct wr_tunnel {

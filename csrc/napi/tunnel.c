@@ -231,6 +231,7 @@ static void read_connect(wrn_call *c, napi_value o,
   opts->ws_path = wrn_str(c, wrn_prop(c, o, "wsPath"));
   opts->ws_host = wrn_str(c, wrn_prop(c, o, "wsHost"));
   opts->secret = wrn_text(c, wrn_prop(c, o, "secret"));
+  opts->bind_tls = wrn_bool(c, wrn_prop(c, o, "bindTls"));
 }
 
 static int64_t connect_pipe(wrn_call *c, wrn_tunnel *t,

@@ -282,7 +282,7 @@ static void tls_close(wr_link *link, wr_close_mode mode) {
     return;
   }
   if (mode == WR_CLOSE_RESET) {
-    close_inner(s, mode);
+    close_inner(s, s->reset_is_end ? WR_CLOSE_ORDERLY : mode);
     return;
   }
   if (s->state == TLS_OPEN) {
@@ -352,6 +352,7 @@ static int set_up(wr_tls *s, const wr_tls_options *o) {
   if (s->tctx->server) {
     SSL_set_accept_state(s->ssl);
     s->detect_plain = o->detect_plain;
+    s->reset_is_end = o->reset_is_end;
     return 0;
   }
   SSL_set_connect_state(s->ssl);

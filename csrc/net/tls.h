@@ -23,6 +23,9 @@ typedef struct wr_tls_options {
   const char *server_name;
   /* Servers: a peer whose first byte cannot be TLS is handed back. */
   bool detect_plain;
+  /* A reset of the link ends the connection below with an end of its own (FIN), as
+     a server does that closes its socket; nothing of TLS is said. */
+  bool reset_is_end;
   /* A new sending key after that many bytes (TLS 1.3); 0: 64 GiB, well below
      what one AES-GCM key may carry (RFC 8446, section 5.5). */
   uint64_t rekey_bytes;

@@ -76,6 +76,7 @@ struct wr_tls {
   int write_error;    /* inner takes no more */
   bool challenge;     /* the client wants acme-tls/1, and it is pending */
   bool detect_plain;  /* the first byte has not been looked at */
+  bool reset_is_end;  /* see wr_tls_options */
   bool pin_failed;    /* why the handshake fails */
   bool reading;       /* the owner wants bytes */
   bool want_writable; /* on_writable is owed */

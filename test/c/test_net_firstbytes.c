@@ -227,6 +227,18 @@ TEST(knock) {
          WR_FIRST_DECOY, WR_KNOCK_MALFORMED);
 }
 
+/* As by a client whose TLS ends in a proxy; one for another connection is not. */
+TEST(a_knock_without_the_connection) {
+  static const char fmt[] = "Authorization: Bearer %s\r\n";
+  opts.secret = wr_slice_of(SECRET);
+  const char *text = with_proof(fmt, SECRET, NOW);
+  opts.exporter = wr_slice_of("0123456789abcdef0123456789abcdef");
+  knocks(text, WR_FIRST_UPGRADE, WR_KNOCK_RIGHT);
+  text = with_proof(fmt, SECRET, NOW);
+  opts.exporter = wr_slice_of("fedcba9876543210fedcba9876543210");
+  knocks(text, WR_FIRST_DECOY, WR_KNOCK_WRONG);
+}
+
 TEST(a_replayed_knock_is_a_visitor) {
   wr_firstbytes f;
   opts.secret = wr_slice_of(SECRET);
