@@ -171,6 +171,11 @@ class Decoy {
 
   // ---- what the connections ask
 
+  /** Answers are there at once, and go out in the order of the requests. */
+  get inOrder() {
+    return !(this.#content instanceof Origin);
+  }
+
   page(code, request) {
     return Reply.page(code, request, this.server);
   }

@@ -74,8 +74,8 @@ class Folder {
         fs.promises.stat(file),
       ]);
       const within = path.relative(this.#root, real);
-      const outside = within === '..' || within.startsWith(`..${path.sep}`);
-      if (outside || path.isAbsolute(within)) return null;
+      // What is outside begins with two dots, or is on another drive.
+      if (path.isAbsolute(within)) return null;
       if (isHidden(within.split(path.sep))) return null;
       return { real, stats, name: urlPath };
     } catch {

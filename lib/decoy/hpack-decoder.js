@@ -1,11 +1,16 @@
 'use strict';
 
-// Header blocks of a peer (RFC 7541). Sans-IO; a block that is wrong throws.
+// Header blocks of a peer (RFC 7541). Sans-IO; a block that is wrong throws, and
+// one throws that would unpack to more than it may.
 
 const { codes } = require('./hpack.js');
 
 const TABLE_SIZE = 4096;
 const ENTRY_OVERHEAD = 32;
+
+// What HTTP/2 calls these errors.
+const WRONG = 9;
+const TOO_LARGE = 11;
 
 // The static table: names, with a value behind a colon where there is one.
 const staticTable = (
@@ -43,24 +48,40 @@ class HpackDecoder {
 
   /**
    * @param {Buffer} block
+   * @param {{ field: number, all: number }} limits bytes of one name or value,
+   *   and of all of them
    * @returns {[string, string][]}
    */
-  decode(block) {
+  decode(block, limits) {
     this.#bytes = block;
     this.#at = 0;
     const fields = [];
+    let left = limits.all;
     while (this.#at < block.length) {
       const first = block[this.#at];
-      if (first & 0x80) fields.push(this.#entry(this.#integer(7)));
-      else if (first & 0x40) fields.push(this.#add(this.#literal(6)));
-      else if (first & 0x20) this.#resize(this.#integer(5), fields.length);
-      else fields.push(this.#literal(4));
+      if ((first & 0xe0) === 0x20) {
+        this.#resize(this.#integer(5), fields.length);
+        continue;
+      }
+      const field = this.#field(first);
+      const [name, value] = field;
+      // At least one, or fields of nothing would be without a limit.
+      left -= Math.max(1, name.length + value.length);
+      const longest = Math.max(name.length, value.length);
+      if (left < 0 || longest > limits.field) this.#fail(TOO_LARGE);
+      fields.push(field);
     }
     return fields;
   }
 
-  #fail() {
-    throw new Error('the header block is wrong');
+  #field(first) {
+    if (first & 0x80) return this.#entry(this.#integer(7));
+    if (first & 0x40) return this.#add(this.#literal(6));
+    return this.#literal(4);
+  }
+
+  #fail(code = WRONG) {
+    throw Object.assign(new Error('the header block is wrong'), { code });
   }
 
   #byte() {

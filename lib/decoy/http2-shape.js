@@ -33,11 +33,10 @@ const INTERNAL_ERROR = 2;
 const FLOW_CONTROL_ERROR = 3;
 const INITIAL_WINDOW = 4;
 const FRAME_SIZE = 5;
-const COMPRESSION_ERROR = 9;
 const ENHANCE_YOUR_CALM = 11;
 const MAX_WINDOW = 0x7fffffff;
 // large_client_header_buffers
-const MAX_FIELD = 8192;
+const HEAD_LIMITS = { field: 8192, all: 4 * 8192 };
 const MAX_BLOCK = 65536;
 // How long answers that are under way hold up the end after an error.
 const LAST_ANSWERS = 1000;
@@ -105,8 +104,6 @@ class Frames {
   }
 }
 
-const length = (text) => text.length;
-
 // What a HEADERS frame holds besides its padding, or null.
 function cutHeaders(bytes) {
   const flags = bytes[4];
@@ -156,7 +153,7 @@ class Http2Shape extends Duplex {
     this.#closeTime = closeTime;
     this.#in = new Frames(
       PREFACE,
-      (bytes) => this.#takes(bytes),
+      (bytes) => this.#takesLarge(bytes),
       (bytes) => this.#incoming(bytes),
       (bytes) => this.#pass(bytes),
     );
@@ -206,6 +203,14 @@ class Http2Shape extends Duplex {
     const stream = bytes.readUInt32BE(5) & 0x7fffffff;
     if (type === GOAWAY) return false;
     return !needStream.has(type) || stream <= this.#lastStream;
+  }
+
+  // No header block comes in a frame that is larger than a block may be.
+  #takesLarge(bytes) {
+    const isHead = bytes[3] === HEADERS || bytes[3] === CONTINUATION;
+    if (!isHead && this.#block === null) return this.#takes(bytes);
+    this.refuse(isHead ? ENHANCE_YOUR_CALM : PROTOCOL_ERROR);
+    return false;
   }
 
   #incoming(bytes) {
@@ -262,12 +267,9 @@ class Http2Shape extends Duplex {
     this.#block = null;
     let fields;
     try {
-      fields = this.#decoder.decode(Buffer.concat(parts));
-    } catch {
-      return this.refuse(COMPRESSION_ERROR);
-    }
-    if (fields.some((field) => Math.max(...field.map(length)) > MAX_FIELD)) {
-      return this.refuse(ENHANCE_YOUR_CALM);
+      fields = this.#decoder.decode(Buffer.concat(parts), HEAD_LIMITS);
+    } catch (error) {
+      return this.refuse(error.code);
     }
     this.#requests.set(stream, fields);
     this.#open.add(stream);

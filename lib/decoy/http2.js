@@ -15,6 +15,7 @@ const settings = {
   initialWindowSize: 65536,
   maxFrameSize: 16777215,
 };
+const TURN_TIME = 20;
 const CONNECTION_WINDOW = 2147483647;
 
 const hopFields = new Set(['connection', 'keep-alive', 'transfer-encoding']);
@@ -62,6 +63,7 @@ class Http2 {
 
   #onSession(session) {
     const state = this.#next;
+    state.turn = Promise.resolve();
     const { keepAlive, headerTimeout } = this.#site.limits;
     this.#sessions.set(session, state);
     session.once('close', () => this.#sessions.delete(session));
@@ -89,6 +91,25 @@ class Http2 {
       return;
     }
     const body = new StreamBody(stream, request, limits);
+    const turn = this.#turn(stream, state);
+    await this.#answer(stream, request, status, body, state, turn);
+  }
+
+  // What nginx has at hand it answers in the order of the requests; one that
+  // its client does not take holds up the others only for a moment.
+  #turn(stream, state) {
+    const begin = this.#site.inOrder ? state.turn : Promise.resolve();
+    let end;
+    state.turn = new Promise((resolve) => {
+      end = resolve;
+    });
+    stream.once('finish', end);
+    stream.once('close', end);
+    begin.then(() => setTimeout(end, TURN_TIME).unref());
+    return begin;
+  }
+
+  async #answer(stream, request, status, body, state, turn) {
     const reply =
       status === 0
         ? await this.#site.respond(request, { ...state.info, body, stream })
@@ -96,6 +117,7 @@ class Http2 {
     if (reply.gone) return;
     request.wanted = body.wanted;
     if (!body.wanted) stream.resume();
+    await turn;
     await this.#send(stream, reply, request, state.shape);
   }
 

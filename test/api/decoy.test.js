@@ -10,10 +10,20 @@ const { once } = require('node:events');
 const { PassThrough } = require('node:stream');
 const t = require('tap');
 const { createDecoy } = require('../../lib/decoy.js');
+const { HpackDecoder } = require('../../lib/decoy/hpack-decoder.js');
+const { encodeHead } = require('../../lib/decoy/hpack.js');
 const { HeadParser } = require('../../lib/decoy/head-parser.js');
 const { dial, listen, untilClosed } = require('../lib/net.js');
 
+const h2 = { alpn: 'h2' };
 const H = 'Host: example.test\r\n';
+// Everything that a header block can hold in Huffman's code, and what not.
+const printable = Array.from({ length: 95 }, (_, i) =>
+  String.fromCharCode(i + 32),
+)
+  .join('')
+  .trim();
+
 const get = (target) =>
   `GET ${target} HTTP/1.1\r\n${H}Connection: close\r\n\r\n`;
 
@@ -270,6 +280,77 @@ t.test('HTTP/2: files, and large ones', async (t) => {
   t.equal(none.head[':status'], 400);
 });
 
+t.test('HTTP/2: header blocks', (t) => {
+  const limits = { field: 100, all: 1000 };
+  const decode = (hex, decoder = new HpackDecoder()) =>
+    decoder.decode(Buffer.from(hex, 'hex'), limits);
+  // RFC 7541, C.4.1, C.4.2 and C.4.3.
+  const decoder = new HpackDecoder();
+  const first = decode('828684418cf1e3c2e5f23a6ba0ab90f4ff', decoder);
+  t.strictSame(first, [
+    [':method', 'GET'],
+    [':scheme', 'http'],
+    [':path', '/'],
+    [':authority', 'www.example.com'],
+  ]);
+  const second = decode('828684be5886a8eb10649cbf', decoder);
+  t.strictSame(second[4], ['cache-control', 'no-cache']);
+  const third = '828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf';
+  t.strictSame(decode(third, decoder).slice(3), [
+    [':authority', 'www.example.com'],
+    ['custom-key', 'custom-value'],
+  ]);
+  const wrong = [
+    '80', // entry zero
+    'be', // no such entry
+    '4082', // cut off
+    '00017f',
+    'ffffffffffff', // a number without end
+    '000161ffffffffffff01',
+    '8220', // a new size behind a field
+    '3fe2ff03', // a larger table than agreed
+    '0001618100', // padding of zeros
+    '00016184ffffffff', // padding longer than a byte
+  ];
+  for (const hex of wrong) t.throws(() => decode(hex), { code: 9 }, hex);
+  // A small block that unpacks to much more.
+  const entry = `4001617f01${'62'.repeat(128)}`;
+  const wide = { field: 200, all: 1000 };
+  const bomb = Buffer.from(entry + 'be'.repeat(100), 'hex');
+  t.throws(() => new HpackDecoder().decode(bomb, wide), { code: 11 });
+  t.throws(() => decode(entry), { code: 11 });
+  t.throws(() => decode('00000000'.repeat(1001)), { code: 11 });
+  const tagged = encodeHead(200, [['Server', 'x']], [['ETag', printable]]);
+  const [, , [, value]] = new HpackDecoder().decode(tagged, limits);
+  t.equal(value, printable);
+  t.end();
+});
+
+t.test('HTTP/2: noise is survived', async (t) => {
+  const { port, decoy } = await start(t, { headerTimeout: 300 }, h2);
+  const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+  const settings = Buffer.from('000000040000000000', 'hex');
+  const noise = () => {
+    const frames = Array.from({ length: 20 }, () => {
+      const size = crypto.randomInt(40);
+      const head = Buffer.from([0, 0, size, crypto.randomInt(11), 0, 0, 0, 0]);
+      head[4] = crypto.randomInt(64);
+      const stream = Buffer.from([crypto.randomInt(8)]);
+      return Buffer.concat([head, stream, crypto.randomBytes(size)]);
+    });
+    return Buffer.concat([preface, settings, ...frames]);
+  };
+  await Promise.all(
+    Array.from({ length: 60 }, async () => {
+      const socket = await dial(t, port);
+      socket.resume();
+      socket.write(noise());
+      await untilClosed(socket);
+    }),
+  );
+  t.equal(decoy.connections, 0);
+});
+
 t.test('HTTP/2: no more requests than allowed', async (t) => {
   const { port } = await start(t, { maxRequests: 3 }, { alpn: 'h2' });
   const client = session(t, port);
@@ -278,13 +359,6 @@ t.test('HTTP/2: no more requests than allowed', async (t) => {
   await closed;
   t.pass('it was closed');
 });
-
-// Everything that a header block can hold in Huffman's code, and what not.
-const printable = Array.from({ length: 95 }, (_, i) =>
-  String.fromCharCode(i + 32),
-)
-  .join('')
-  .trim();
 
 /** An origin that says what it was asked. */
 async function startOrigin(t, options = {}) {
