@@ -125,6 +125,7 @@ class Http2Shape extends Duplex {
   #stream;
   #closeTime;
   #wanting = false;
+  #greeted = false; // SETTINGS and the window are out: nginx says these first
   #decoder = new HpackDecoder();
   #block = null;
   #requests = new Map();
@@ -186,7 +187,7 @@ class Http2Shape extends Duplex {
   }
 
   #pump() {
-    while (this.#wanting && this.#refused === 0) {
+    while (this.#greeted && this.#wanting && this.#refused === 0) {
       const chunk = this.#stream.read();
       if (chunk === null) return;
       this.#in.feed(chunk);
@@ -378,9 +379,20 @@ class Http2Shape extends Duplex {
       case GOAWAY:
         this.#goaway(payload);
         break;
+      case WINDOW_UPDATE:
+        this.#queue.push(bytes);
+        this.#greet();
+        break;
       default:
         this.#queue.push(bytes);
     }
+  }
+
+  // The peer's first bytes may have been there before us.
+  #greet() {
+    if (this.#greeted) return;
+    this.#greeted = true;
+    queueMicrotask(() => this.#pump());
   }
 
   #head(stream, flags) {

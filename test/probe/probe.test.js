@@ -1,5 +1,5 @@
 'use strict';
-// Every probe gets from the decoy what it gets from nginx, but for what
+// Every probe gets from a stealth listener what it gets from nginx, but for what
 // docs/stealth-differences.md lists.
 const fs = require('node:fs');
 const os = require('node:os');
@@ -10,7 +10,7 @@ const { compare, key, readAccepted, report } = require('./compare.js');
 const { startOrigin } = require('./origin.js');
 const probes = require('./probes.js');
 const { makeCertificate, makeSite } = require('./site.js');
-const { startDecoy, startNginx } = require('./target.js');
+const { startNginx, startStealth } = require('./target.js');
 
 async function lab(t, kind) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wraith-probe-'));
@@ -25,7 +25,7 @@ async function lab(t, kind) {
     site.origin = `http://127.0.0.1:${origin.port}`;
   }
   const servers = [];
-  for (const start of [startNginx, startDecoy]) {
+  for (const start of [startNginx, startStealth]) {
     const server = await start({ dir, site });
     t.teardown(() => server.stop());
     servers.push(server);

@@ -1,16 +1,14 @@
 'use strict';
-// The two servers that are compared: nginx of Debian, and the decoy behind a
-// plain TLS server of Node. Each is a function that starts one and resolves
-// to { port, log(), stop() }; another one can be put in place of the decoy.
+// The two servers that are compared: nginx of Debian, and a stealth listener.
+// Each is a function that starts one and resolves to { port, log(), stop() }.
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
-const net = require('node:net');
 const path = require('node:path');
-const tls = require('node:tls');
 const peers = require('../../scripts/peers.js');
 const { freePort, untilListening } = require('../interop/lib/net.js');
-const { createDecoy } = require('../../lib/decoy.js');
 const { generateKeyPair, serve } = require('../../lib/index.js');
+
+const kInternal = Symbol.for('wraith.internal');
 
 // Far apart, so that it can be told which of them ended a connection.
 const times = { linger: 1500, header: 3000, keepAlive: 6000 };
@@ -100,82 +98,6 @@ async function startNginx({ dir, site }) {
   };
 }
 
-async function startDecoy({ dir, site }) {
-  const decoy = createDecoy({
-    decoy: { folder: site.root, origin: site.origin }[site.kind],
-    headerTimeout: times.header,
-    bodyTimeout: times.header,
-    keepAlive: times.keepAlive,
-    lingerTimeout: times.linger,
-  });
-  const secureContext = tls.createSecureContext({
-    cert: fs.readFileSync(path.join(dir, 'cert.pem')),
-    key: fs.readFileSync(path.join(dir, 'key.pem')),
-    minVersion: 'TLSv1.2',
-  });
-  const sockets = new Set();
-  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    const timer = setTimeout(() => socket.destroy(), times.header);
-    socket.once('close', () => {
-      sockets.delete(socket);
-      clearTimeout(timer);
-    });
-    accept(socket, secureContext, (stream, info) => {
-      clearTimeout(timer);
-      const localPort = server.address().port;
-      decoy.handle(stream, { localAddress: '127.0.0.1', localPort, ...info });
-    });
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    port: server.address().port,
-    log: () => '',
-    stop: async () => {
-      decoy.close();
-      sockets.forEach((socket) => socket.destroy());
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
-
-// The first byte decides between TLS and plain text, as in nginx.
-function accept(socket, secureContext, onStream) {
-  socket.once('readable', () => {
-    const first = socket.read();
-    if (first === null) {
-      socket.destroy();
-      return;
-    }
-    socket.unshift(first);
-    const isTls = first[0] === 0x16 || (first[0] & 0x80) !== 0;
-    if (isTls) handshake(socket, secureContext, onStream);
-    else onStream(socket, { secure: false });
-  });
-}
-
-function handshake(socket, secureContext, onStream) {
-  const { remoteAddress } = socket;
-  const stream = new tls.TLSSocket(socket, {
-    isServer: true,
-    secureContext,
-    ALPNProtocols: ['h2', 'http/1.1'],
-    allowHalfOpen: true,
-  });
-  const giveUp = () => socket.destroy();
-  stream.on('error', giveUp);
-  stream.once('end', giveUp);
-  stream.on('close', giveUp);
-  stream.once('secure', () => {
-    stream.removeListener('end', giveUp);
-    const { alpnProtocol: alpn, servername } = stream;
-    onStream(stream, { alpn, servername, remoteAddress });
-  });
-}
-
-const kInternal = Symbol.for('wraith.internal');
-
 // The stealth listener itself, with a secret: every probe is a visitor.
 async function startStealth({ dir, site }) {
   const { publicKey, privateKey } = generateKeyPair();
@@ -205,4 +127,4 @@ async function startStealth({ dir, site }) {
   };
 }
 
-module.exports = { startDecoy, startNginx, startStealth, times };
+module.exports = { startNginx, startStealth, times };

@@ -22,6 +22,7 @@ import {
   ServeOptions,
   ServerStats,
   SessionInfo,
+  ServerTransport,
   Transport,
   Tunnel,
   TunnelState,
@@ -88,7 +89,7 @@ createTunnel();
 // @ts-expect-error an unknown name
 createTunnel({ server: 'h', hostkey: 'SHA256:x' });
 // @ts-expect-error a later version's carrier
-createTunnel({ server: 'h', transport: 'tls' });
+createTunnel({ server: 'h', transport: 'iroh' });
 // @ts-expect-error seconds are not text
 createTunnel({ server: 'h', keepalive: '15' });
 createTunnel({ server: 'h', agent: '/run/agent', certificate: 'file' });
@@ -258,7 +259,10 @@ async function servers(): Promise<void> {
   await serve({ maxStartups: { start: 1, full: 10 } });
   const address = server.addresses[0]!;
   same<
-    Equal<typeof address, { transport: Transport; host: string; port: number }>
+    Equal<
+      typeof address,
+      { transport: ServerTransport; host: string; port: number }
+    >
   >();
   const texts: string[] = [server.hostKeyFingerprint, server.hostKey];
   same<Equal<typeof server.hostKeyFile, string | undefined>>();
@@ -312,7 +316,7 @@ async function servers(): Promise<void> {
   // @ts-expect-error an unknown name
   await serve({ key: 'file' });
   // @ts-expect-error a later version's option
-  await serve({ tlsCert: 'file' });
+  await serve({ irohKey: 'file' });
   // @ts-expect-error a number
   await server.open('1', 'wraith-app');
   // @ts-expect-error a boolean is asked for
