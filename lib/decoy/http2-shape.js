@@ -245,6 +245,7 @@ class Http2Shape extends Duplex {
       const cut = cutHeaders(bytes);
       // What Node refuses as nginx does is left to it.
       if (cut === null || stream % 2 === 0) return this.#pass(bytes);
+      if (this.#leaving) return;
       if (stream <= this.#lastStream) return this.refuse(PROTOCOL_ERROR);
       this.#newStream(stream);
       this.#block = { stream, flags, size: 0, ...cut };
@@ -291,15 +292,33 @@ class Http2Shape extends Duplex {
   }
 
   #fail() {
+    this.#sayGoaway(this.#refused);
+    this.#close();
+  }
+
+  /** Takes no further requests, and ends behind the answers under way. */
+  leave() {
+    if (this.#leaving || this.#refused !== 0) return;
+    this.#sayGoaway(this.#in.partial ? PROTOCOL_ERROR : 0);
+    if (this.#open.size === 0) this.#close();
+  }
+
+  /** Nothing is being answered. */
+  get idle() {
+    return this.#open.size === 0;
+  }
+
+  // Node has no part in it: not all versions of 20 get over an end of theirs
+  // that meets one of the stream's.
+  #sayGoaway(error) {
     const stream = this.#stream;
     if (this.#ended || stream.destroyed || !stream.writable) return;
     const payload = Buffer.alloc(8);
     payload.writeUInt32BE(this.#lastStream, 0);
-    payload.writeUInt32BE(this.#refused, 4);
+    payload.writeUInt32BE(error, 4);
     this.#goaway(payload);
     stream.write(Buffer.concat(this.#queue));
     this.#queue = [];
-    this.#close();
   }
 
   // Those that are in order will be acknowledged, even if what follows is not.
@@ -332,7 +351,9 @@ class Http2Shape extends Duplex {
     if (all.length === 0) return done();
     this.#stream.write(all, () => done());
     if (this.#ended) this.#close();
-    else if (this.#refused !== 0 && this.#open.size === 0) this.#fail();
+    else if (this.#open.size > 0) return;
+    else if (this.#refused !== 0) this.#fail();
+    else if (this.#leaving) this.#close();
   }
 
   _final(done) {
@@ -449,9 +470,7 @@ class Http2Shape extends Duplex {
     this.#leaving = true;
     const error = payload.readUInt32BE(4);
     const copy = Buffer.from(payload.subarray(0, 8));
-    const cut = error === 0 && this.#in.partial;
     if (error === INTERNAL_ERROR) copy.writeUInt32BE(this.#blame, 4);
-    if (cut) copy.writeUInt32BE(PROTOCOL_ERROR, 4);
     if (error !== 0) {
       for (; this.#unacknowledged > 0; this.#unacknowledged -= 1) {
         this.#queue.push(frame(SETTINGS, ACK, 0, Buffer.alloc(0)));

@@ -69,7 +69,9 @@ class Http2 {
     session.once('close', () => this.#sessions.delete(session));
     session.on('error', () => {});
     session.setLocalWindowSize(CONNECTION_WINDOW);
-    session.setTimeout(headerTimeout, () => session.close());
+    session.setTimeout(headerTimeout, () => {
+      if (state.shape.idle) state.shape.leave();
+    });
     state.shape.once('request', () => session.setTimeout(keepAlive));
   }
 
@@ -83,7 +85,7 @@ class Http2 {
     });
     if (!state) return;
     state.requests += 1;
-    if (state.requests >= limits.maxRequests) session.close();
+    if (state.requests >= limits.maxRequests) state.shape.leave();
     const request = new Request();
     const status = readRequest(request, state.shape.takeRequest(stream.id));
     if (status === MALFORMED) {

@@ -5,6 +5,7 @@ const crypto = require('node:crypto');
 const fs = require('node:fs');
 const http = require('node:http');
 const http2 = require('node:http2');
+const https = require('node:https');
 const path = require('node:path');
 const { once } = require('node:events');
 const { PassThrough } = require('node:stream');
@@ -13,6 +14,8 @@ const { createDecoy } = require('../../lib/decoy.js');
 const { HpackDecoder } = require('../../lib/decoy/hpack-decoder.js');
 const { encodeHead } = require('../../lib/decoy/hpack.js');
 const { HeadParser } = require('../../lib/decoy/head-parser.js');
+const peers = require('../../scripts/peers.js');
+const { makeCertificate } = require('../probe/site.js');
 const { dial, listen, untilClosed } = require('../lib/net.js');
 
 const h2 = { alpn: 'h2' };
@@ -448,6 +451,26 @@ t.test('an origin: bodies have a limit, each and together', async (t) => {
   const { head } = await fetch2(client, request, 'a'.repeat(5000));
   t.equal(head[':status'], 413);
   t.equal(asked.length, 0);
+});
+
+const skip = peers.skip('openssl');
+t.test('an origin with TLS has to be the right one', { skip }, async (t) => {
+  const dir = t.testdir();
+  makeCertificate(dir);
+  const [cert, key] = ['cert.pem', 'key.pem'].map((name) =>
+    fs.readFileSync(path.join(dir, name)),
+  );
+  const server = https.createServer({ cert, key }, (_request, response) => {
+    response.end('there');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const decoy = `https://127.0.0.1:${server.address().port}`;
+  const unknown = await start(t, { decoy });
+  t.strictSame(await statuses(t, unknown.port, ['/']), [502]);
+  const known = await start(t, { decoy, originCa: cert });
+  t.match(await ask(t, known.port, get('/')), /\r\n\r\nthere$/);
 });
 
 t.test('an origin that is not there', async (t) => {

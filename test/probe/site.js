@@ -40,6 +40,7 @@ function makeCertificate(dir) {
   const args = ['req', '-x509', '-newkey', 'ec', '-nodes', '-days', '2'];
   args.push('-pkeyopt', 'ec_paramgen_curve:P-256');
   args.push('-subj', '/CN=example.test', '-keyout', 'key.pem');
+  args.push('-addext', 'subjectAltName=DNS:example.test,IP:127.0.0.1');
   args.push('-out', 'cert.pem');
   execFileSync(peers.path('openssl'), args, {
     cwd: dir,
