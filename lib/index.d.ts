@@ -441,6 +441,27 @@ export interface ServeOptions {
   /** tls: PEM, not encrypted. */
   tlsKey?: KeySource;
   /**
+   * tls: names and addresses for a certificate by ACME (RFC 8555), in place of
+   * tlsCert and tlsKey; kept renewed. Needs the package acme-client
+   * (ERR_WRAITH_ACME_LIBRARY). docs/guides/acme.md says what happens when.
+   */
+  acmeDomain?: string | string[];
+  /** https address of the directory. Default: Let's Encrypt's. */
+  acmeDirectory?: string;
+  acmeEmail?: string;
+  /** PEM: whom to trust for the directory itself, in place of the system's. */
+  acmeCa?: KeySource;
+  /** Account, key and certificates. Default: $XDG_STATE_HOME/wraith/acme. */
+  acmeDir?: string;
+  /** Default 'tls-alpn-01' (RFC 8737). */
+  acmeChallenge?: 'tls-alpn-01' | 'http-01';
+  /** For http-01: 'address:port' or ':port'. Default ':80'. */
+  acmeHttpListen?: string;
+  /** External account binding (RFC 8555, section 7.3.4): both or neither. */
+  acmeEabKid?: string;
+  /** base64url. */
+  acmeEabHmacKey?: string;
+  /**
    * tls: the first bytes decide. SSH (without stealthSecret) or a WebSocket for
    * wsPath is a tunnel; everybody else is a visitor and sees the decoy. Default
    * false.

@@ -1,116 +1,18 @@
 'use strict';
 // Certificates from pebble, which checks each challenge for real.
-const { X509Certificate } = require('node:crypto');
+const { X509Certificate, createHash } = require('node:crypto');
 const { once } = require('node:events');
 const fs = require('node:fs');
-const https = require('node:https');
 const tls = require('node:tls');
 const { Client } = require('acme-client');
-const { selfSigned } = require('../../lib/acme.js');
 const { Transport } = require('../../lib/acme/transport.js');
-const peers = require('../../scripts/peers.js');
-const { startAcme } = require('../lib/acme.js');
-const { Clock } = require('../lib/clock.js');
-const { nameServer } = require('./lib/dns.js');
 const { lab } = require('./lib/lab.js');
-const { freePort } = require('./lib/net.js');
+const { Pebble } = require('./lib/pebble.js');
+const { socks5 } = require('./lib/socks.js');
 
-const DAY_MS = 24 * 3600_000;
+const ALERT = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
+
 const needed = ['pebble'];
-
-// A pebble whose every name is 127.0.0.1: { directory, management }.
-class Pebble {
-  constructor(t, lab) {
-    this.t = t;
-    this.lab = lab;
-    this.tls = selfSigned(['127.0.0.1']);
-  }
-
-  async prepare() {
-    this.port = await freePort();
-    this.managementPort = await freePort();
-    this.httpPort = await freePort();
-    this.tlsPort = await freePort();
-    this.names = await nameServer();
-    this.lab.defer(() => this.names.close());
-    const ca = Buffer.from(this.tls.cert);
-    this.directory = { url: `https://127.0.0.1:${this.port}/dir`, ca };
-    return this;
-  }
-
-  async start({ env, config } = {}) {
-    const { lab } = this;
-    const pebble = {
-      listenAddress: `127.0.0.1:${this.port}`,
-      managementListenAddress: `127.0.0.1:${this.managementPort}`,
-      certificate: lab.file('pebble.crt', this.tls.cert),
-      privateKey: lab.file('pebble.key', this.tls.key),
-      httpPort: this.httpPort,
-      tlsPort: this.tlsPort,
-      ...config,
-    };
-    const file = lab.file('pebble.json', JSON.stringify({ pebble }));
-    const args = ['-config', file, '-dnsserver', this.names.address];
-    const program = lab.spawn(peers.path('pebble'), args, {
-      env: { PEBBLE_VA_NOSLEEP: '1', PEBBLE_AUTHZREUSE: '0', ...env },
-    });
-    await program.line(/ACME directory available at/);
-    await this.#listening();
-    this.program = program;
-    return program;
-  }
-
-  // It says so a moment before it does.
-  async #listening() {
-    for (;;) {
-      const socket = tls.connect(this.port, '127.0.0.1', {
-        ca: this.tls.cert,
-      });
-      const isUp = await once(socket, 'secureConnect').then(
-        () => true,
-        () => false,
-      );
-      socket.destroy();
-      if (isUp) return;
-      await new Promise(setImmediate);
-    }
-  }
-
-  /** Its root certificate, which is new in each run. */
-  async root() {
-    const url = `https://127.0.0.1:${this.managementPort}/roots/0`;
-    const [response] = await once(
-      https.get(url, { ca: this.tls.cert, agent: false }),
-      'response',
-    );
-    let text = '';
-    for await (const chunk of response) text += chunk;
-    return text;
-  }
-
-  // Lets the end of the certificate come near until there is the next. What
-  // pebble issues is new by the real clock, so back to that at once.
-  async renew(listener, cert) {
-    const { clock } = this;
-    const real = clock.now();
-    const nap = await clock.asleep();
-    clock.time = Date.parse(new X509Certificate(cert).validTo) - DAY_MS;
-    const renewed = listener.issued(2);
-    const back = renewed.then(() => (clock.time = real));
-    nap.wake();
-    await back;
-    return renewed;
-  }
-
-  acme(options) {
-    const { t, lab } = this;
-    const clock = (this.clock ??= new Clock({ now: Date.now(), pace: 'real' }));
-    const dir = lab.file('acme');
-    const tlsPort = this.tlsPort;
-    const { directory } = this;
-    return startAcme(t, { directory, clock, dir, tlsPort, ...options });
-  }
-}
 
 const withPebble = (name, body) =>
   lab(name, { peers: needed }, async (t, place) =>
@@ -118,12 +20,12 @@ const withPebble = (name, body) =>
   );
 
 // What a TLS client of the listener sees, if it trusts the root.
-async function visit(listener, servername, ca) {
+async function visit(listener, servername, options) {
   const socket = tls.connect({
     port: listener.port,
     host: '127.0.0.1',
     servername,
-    ca,
+    ...options,
   });
   await once(socket, 'secureConnect');
   const certificate = socket.getPeerX509Certificate();
@@ -138,7 +40,7 @@ withPebble('tls-alpn-01, renewal, restart', async (t, pebble) => {
   const { cert } = await before.listener.issued();
   const root = await pebble.root();
   for (const name of domains.slice(0, 2)) {
-    const seen = await visit(before.listener, name, root);
+    const seen = await visit(before.listener, name, { ca: root });
     t.equal(seen.fingerprint256, new X509Certificate(cert).fingerprint256);
     t.equal(seen.checkIP('127.0.0.1'), '127.0.0.1');
   }
@@ -239,6 +141,91 @@ withPebble('an account that was deactivated', async (t, pebble) => {
   await pebble.renew(listener, cert);
   t.match(named('acme account'), [{ level: 'WARN' }]);
   t.not(JSON.parse(fs.readFileSync(file)).url, url);
+});
+
+// Of wraith serve, also while its certificate is not to be trusted.
+function look({ summary }, options) {
+  const { port } = summary.addresses.find((a) => a.transport === 'tls');
+  return visit({ port }, 'one.example', options);
+}
+
+function pinOf(certificate) {
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' });
+  return `sha256//${createHash('sha256').update(spki).digest('base64')}`;
+}
+
+// What a client gets that offers nothing but the protocol of challenges.
+async function offersChallenge({ summary }) {
+  const { port } = summary.addresses.find((a) => a.transport === 'tls');
+  const socket = tls.connect({
+    ...{ port, host: '127.0.0.1', servername: 'one.example' },
+    ...{ ALPNProtocols: ['acme-tls/1'], rejectUnauthorized: false },
+  });
+  const [what] = await Promise.race([
+    once(socket, 'secureConnect').then(() => [{ code: 'agreed' }]),
+    once(socket, 'error'),
+  ]);
+  socket.destroy();
+  return what.code;
+}
+
+// What an echo says to one connection through the tunnel.
+async function throughSocks(proxy, { host, port }, text) {
+  const { reply, socket } = await socks5(proxy, host, port);
+  if (reply !== 0) return `reply ${reply}`;
+  socket.end(text);
+  let got = '';
+  for await (const chunk of socket) got += chunk;
+  return got;
+}
+
+withPebble('wraith serve gets its own', async (t, pebble) => {
+  const { lab } = pebble;
+  const secret = ['--stealth-secret', 'correct horse'];
+  const args = ['--listen', `tls=127.0.0.1:${pebble.tlsPort}`, '--stealth'];
+  args.push('--acme-domain', 'one.example', '--acme-domain', '127.0.0.1');
+  args.push('--acme-directory', pebble.directory.url, ...secret);
+  args.push('--acme-ca', lab.file('ca.pem', pebble.tls.cert));
+  args.push('--acme-dir', lab.file('acme'));
+  const key = await lab.key();
+  const serve = () => lab.serve({ keys: [key], args, format: 'logfmt' });
+
+  // The directory is down: there is a certificate all the same.
+  const first = await serve();
+  await first.line(/ERROR acme failed .*reason=unreachable/);
+  const own = await look(first, { rejectUnauthorized: false });
+  t.ok(own.checkIssued(own), 'signed by itself');
+  await first.stop();
+
+  // A tunnel comes up before the names are proved, and stays.
+  let release;
+  pebble.names.until = new Promise((resolve) => (release = resolve));
+  await pebble.start();
+  const second = await serve();
+  const tls = second.summary.addresses.find((a) => a.transport === 'tls');
+  const client = await lab.connect(
+    { ...tls, key, summary: second.summary },
+    { args: ['--transport', 'tls', '--tls-pin', pinOf(own), ...secret] },
+  );
+  const target = await lab.target('echo');
+  release();
+  await second.line(/INFO acme issued domains=one\.example,127\.0\.0\.1 /);
+  const root = await pebble.root();
+  const issued = await look(second, { ca: root });
+  t.equal(issued.checkIP('127.0.0.1'), '127.0.0.1');
+  t.equal(pinOf(issued), pinOf(own), 'the key stays');
+  t.equal(await offersChallenge(second), ALERT);
+  t.equal(await throughSocks(client.socks5, target, 'still up'), 'still up');
+  await client.stop();
+  await second.stop();
+
+  // What is on the disk is good for the next start.
+  await pebble.program.stop();
+  const third = await serve();
+  const kept = await look(third, { ca: root });
+  t.equal(kept.fingerprint256, issued.fingerprint256);
+  await third.stop();
+  t.notMatch(third.text('stderr'), /acme (failed|issued|renewing)/);
 });
 
 withPebble('a challenge that cannot be met', async (t, pebble) => {

@@ -29,17 +29,18 @@ function answer(query) {
   ]);
 }
 
+// With `until` no answer goes out before that promise has resolved.
 async function nameServer() {
   const socket = dgram.createSocket('udp4');
-  socket.on('message', (query, { address, port }) =>
-    socket.send(answer(query), port, address),
-  );
+  const names = { until: null, close: () => socket.close() };
+  socket.on('message', async (query, { address, port }) => {
+    await names.until;
+    socket.send(answer(query), port, address);
+  });
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
-  return {
-    address: `127.0.0.1:${socket.address().port}`,
-    close: () => socket.close(),
-  };
+  names.address = `127.0.0.1:${socket.address().port}`;
+  return names;
 }
 
 module.exports = { nameServer };
