@@ -1,6 +1,7 @@
 #include "napi/tls.h"
 
 #include "napi/methods.h"
+#include "net/tls_roots.h"
 
 #define ALPN_MAX 8
 #define PINS_MAX 64
