@@ -14,13 +14,10 @@ const { connect, createTunnel, generateKeyPair, serve } = wraith;
 const FINGERPRINT = `SHA256:${'A'.repeat(43)}`;
 const good = { server: '127.0.0.1:1', hostKey: FINGERPRINT, reconnect: false };
 
-const laterConnect =
-  'peer tlsServerName tlsCa tlsPin insecure stealthSecret ' +
-  'wsPath irohRelay irohKey';
+const laterConnect = 'peer irohRelay irohKey';
 const laterServe =
-  'tlsCert tlsKey acmeDomain ' +
-  'acmeDirectory acmeEmail acmeCa acmeDir acmeChallenge acmeHttpListen ' +
-  'acmeEabKid acmeEabHmacKey stealth decoy stealthSecret wsPath ' +
+  'acmeDomain acmeDirectory acmeEmail acmeCa acmeDir acmeChallenge ' +
+  'acmeHttpListen acmeEabKid acmeEabHmacKey ' +
   'irohRelay irohKey publishAddresses publish allowPeer workers';
 
 function optionError(option, code = 'ERR_WRAITH_INVALID_ARGUMENT') {
@@ -50,6 +47,12 @@ const wrongConnect = {
   user: ['', 7, 'a\0b'],
   knownHosts: ['', 7, []],
   acceptNew: ['yes', 1],
+  tlsServerName: ['', 7, 'a\0b'],
+  tlsCa: ['', 7, {}],
+  tlsPin: ['', 7],
+  insecure: ['yes', 1],
+  stealthSecret: ['', 7],
+  wsPath: ['', 7, 'a'],
   proxy: ['', 7, [], 'h:1', 'socks5://h', 'https://h:1', 'a\0b'],
   keepalive: [0, -1, 1.5, '15', 2 ** 31, NaN, Infinity],
   connectTimeout: [0, '1'],
@@ -64,6 +67,12 @@ const wrongServe = {
   passphrase: [7],
   authorizedKeys: ['', 7],
   transport: ['udp', ['udp']],
+  tlsCert: ['', 7, {}],
+  tlsKey: ['', 7, {}],
+  stealth: ['yes', 1],
+  decoy: ['', 7],
+  stealthSecret: ['', 7],
+  wsPath: ['', 7, 'a'],
   listen: [7, 'host:', '[::1', 'a:b:c', '127.0.0.1:70000'],
   proxy: ['', 7, 'h:1', 'http://h'],
   maxConnectionsPerIp: [-1, '1', 1.5],
@@ -223,11 +232,11 @@ t.test('serve: wrong values, unknown and later names', async (t) => {
     serve({ ...base, key: 'x' }),
     optionError('key', 'ERR_WRAITH_UNKNOWN_OPTION'),
   );
-  await t.rejects(serve({ ...base, transport: ['tcp', 'tls'] }), {
+  await t.rejects(serve({ ...base, transport: ['tcp', 'h3'] }), {
     code: 'ERR_WRAITH_UNSUPPORTED',
   });
   await t.rejects(
-    serve({ ...base, listen: 'tls=[::1]:0' }),
+    serve({ ...base, listen: 'h3=[::1]:0' }),
     optionError('listen', 'ERR_WRAITH_UNSUPPORTED'),
   );
   await t.rejects(serve(null), optionError('options'));
