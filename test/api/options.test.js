@@ -151,7 +151,7 @@ t.test(
         option,
       );
     }
-    for (const transport of ['tls', 'wss', 'ws', 'iroh', 'h3', 'auto']) {
+    for (const transport of ['iroh', 'h3', 'auto']) {
       t.throws(
         () => createTunnel({ ...good, transport }),
         { code: 'ERR_WRAITH_UNSUPPORTED' },
