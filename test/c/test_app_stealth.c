@@ -317,6 +317,78 @@ TEST(a_secret_is_asked_for) {
   finish();
 }
 
+/* A client on its way: nobody answers its upgrade, or its handshake. */
+static void stuck(client *c, peer *nobody, bool upgrade) {
+  wr_link *mine;
+  wr_link *theirs;
+  wr_identity identity = {.key = a.keys[0]};
+  wr_tunnel_connect_opts o = {.tls = trusting,
+                              .tls_name = "a.test",
+                              .user = "alice",
+                              .identities = &identity,
+                              .n_identities = 1};
+  memset(nobody, 0, sizeof(*nobody));
+  if (upgrade) {
+    tunnel_start(c, true, ADDR, "/other", NULL);
+    EQ_INT(n_guests, 1);
+    return;
+  }
+  MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &mine, &theirs) == 0);
+  peer_own(nobody, theirs);
+  o.link = mine;
+  client_open(c, &a, 0);
+  MUST(wr_tunnel_connect(c->t, &o) == 0);
+  run();
+}
+
+static void way_is_cut(bool upgrade, bool by_time, const char *phase) {
+  client c;
+  peer nobody;
+  prepare();
+  begin();
+  stuck(&c, &nobody, upgrade);
+  CHECK(!c.is_up && !c.down);
+  if (by_time) {
+    pass(30000 - 1);
+    CHECK(!c.down);
+    pass(1);
+    CHECK(c.down);
+    EQ_STR(c.phase, phase);
+    CHECK(c.status != 0);
+  }
+  client_close(&c);
+  CHECK(upgrade ? guests[0].link == NULL : nobody.closed);
+  finish();
+}
+
+TEST(a_client_gives_up_on_its_way) {
+  way_is_cut(false, true, "tls");
+  way_is_cut(true, true, "dial");
+}
+
+TEST(a_client_is_closed_on_its_way) {
+  way_is_cut(false, false, "");
+  way_is_cut(true, false, "");
+}
+
+TEST(a_link_that_cannot_carry_stays_the_callers) {
+  client c;
+  peer left = {0};
+  wr_link *theirs;
+  prepare();
+  begin();
+  wr_tunnel_connect_opts o = {.tls = trusting, .user = "alice"};
+  client_open(&c, &a, 0);
+  MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &o.link, &theirs) == 0);
+  EQ_INT(wr_tunnel_connect(c.t, &o), WR_EINVAL); /* no name to look for */
+  o.tls_name = "a.test";
+  EQ_INT(wr_tunnel_connect(c.t, &o), 0); /* and another try may follow */
+  peer_own(&left, theirs);
+  client_close(&c);
+  CHECK(left.closed);
+  finish();
+}
+
 /* LIMITS */
 
 TEST(only_a_recognised_tunnel_counts) {
