@@ -7,6 +7,7 @@
 TEST(a_visitor_keeps_every_byte) {
   caller c[2];
   prepare();
+  a.opts.ws_path = "/a"; /* so that all of them are looked at */
   begin();
   call(&c[0], ADDR);
   say(&c[0], GET);
@@ -262,6 +263,34 @@ TEST(on_a_plain_tls_listener_all_count_from_the_beginning) {
   EQ_INT(n_guests, 0);
   leave(&c[1]);
   leave(&c[2]);
+  finish();
+}
+
+static int throw_dice(void *data, uint8_t *dst, size_t len) {
+  memset(dst, *(const int *)data, len);
+  return 0;
+}
+
+TEST(the_dice_are_thrown_once) {
+  caller c[2];
+  int eyes = 3; /* the remainder is large */
+  prepare();
+  a.opts.max_startups = 10;
+  a.opts.startups_start = 1;
+  a.e.ctx.rand = throw_dice;
+  a.e.ctx.rand_data = &eyes;
+  begin();
+  for (int i = 0; i < 2; i++) {
+    come(&c[i], false, ADDR);
+    EQ_INT(c[i].err, 0);
+  }
+  eyes = 0; /* who comes now is dropped */
+  shake(&c[1]);
+  EQ_UINT(stats().startups, 2);
+  EQ_UINT(stats().rejected, 0);
+  leave(&c[0]);
+  leave(&c[1]);
+  a.e.ctx.rand = NULL;
   finish();
 }
 
