@@ -61,9 +61,10 @@ struct wr_server {
   wr_list arrivals;  /* connections of TLS listeners that are nobody's yet */
   wr_tls_ctx *tls;   /* opts.tls, or what came after it */
   wr_knock_cache knocks;
-  wr_slice knock_secret;   /* owned */
-  char *ws_path;           /* opts.ws_path */
-  uint32_t n_visitors;     /* of the arrivals, those of stealth listeners */
+  wr_slice knock_secret; /* owned */
+  char *ws_path;         /* opts.ws_path */
+  /* Of the arrivals and of proxied, those of stealth listeners. */
+  uint32_t n_visitors;
   wr_list proxied;         /* connections whose PROXY header is awaited */
   wr_cidr *trusted;        /* opts.trust_proxy */
   wr_cidr *exempt;         /* opts.penalty_exempt */

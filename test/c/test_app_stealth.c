@@ -294,6 +294,55 @@ TEST(the_dice_are_thrown_once) {
   finish();
 }
 
+/* As come(), through a balancer that is trusted. */
+static void come_balanced(caller *c, wr_listen_kind kind) {
+  wr_link *theirs;
+  memset(c, 0, sizeof(*c));
+  MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &c->raw, &theirs) == 0);
+  c->err = wr__proxy_wait(a.server, kind, theirs, "192.0.2.1");
+  if (c->err != 0) {
+    wr_link_close(theirs, WR_CLOSE_RESET);
+  }
+  peer_own(&c->tls.p, c->raw);
+}
+
+TEST(behind_a_balancer_too) {
+  caller c[3];
+  prepare();
+  a.opts.max_startups = 1;
+  a.opts.startups_start = 1;
+  a.opts.max_visitors = 2;
+  begin();
+  come_balanced(&c[0], WR_LISTEN_STEALTH);
+  come_balanced(&c[1], WR_LISTEN_STEALTH);
+  EQ_INT(c[1].err, 0);
+  EQ_UINT(stats().startups, 0);
+  EQ_UINT(a.server->n_visitors, 2);
+  come_balanced(&c[2], WR_LISTEN_STEALTH);
+  EQ_INT(c[2].err, WR_ELIMIT);
+  LOG_ENDS(&a);
+  say(&c[0], "PROXY TCP4 " ADDR " 192.0.2.1 1000 443\r\n");
+  shake(&c[0]);
+  MUST(c[0].tls.status == 0);
+  say(&c[0], GET);
+  MUST(n_guests == 1);
+  EQ_STR(guests[0].about, ADDR " sni=a.test alpn=");
+  EQ_UINT(a.server->n_visitors, 1);
+  leave(&c[1]);
+  EQ_UINT(a.server->n_visitors, 0);
+  leave(&c[2]);
+  come_balanced(&c[1], WR_LISTEN_TLS);
+  EQ_UINT(stats().startups, 1);
+  come_balanced(&c[2], WR_LISTEN_TLS);
+  LOGGED(&a, "WARN connection rejected remote_addr=192.0.2.1"
+             " transport=tls reason=max-startups");
+  for (int i = 0; i < 3; i++) {
+    leave(&c[i]);
+  }
+  EQ_UINT(stats().startups, 0);
+  finish();
+}
+
 TEST(addresses_that_are_full_may_still_visit) {
   caller c;
   client t[2];
