@@ -208,10 +208,11 @@ WR_NODISCARD int wr__proxy_wait(wr_server *s, wr_listen_kind kind,
 void wr__proxy_stop(wr_server *s);
 
 /* server_arrival.c */
-/* A new connection of a TLS listener. 0, WR_ELIMIT or another error (the link is
-   still the caller's). */
-WR_NODISCARD int wr__arrive(wr_server *s, bool stealth, wr_link *link,
-                            const char *address);
+/* A new connection of a TLS listener; has_place: it was among the startups or the
+   visitors just now. 0, WR_ELIMIT or another error (the link is still the
+   caller's). */
+WR_NODISCARD int wr__arrive(wr_server *s, bool stealth, bool has_place,
+                            wr_link *link, const char *address);
 void wr__arrivals_stop(wr_server *s);
 
 /* server_reject.c */

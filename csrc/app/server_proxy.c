@@ -135,7 +135,7 @@ static void on_task(wr_task *task) {
   link->handler = NULL;
   int err = kind == WR_LISTEN_TCP
                 ? begin_session(s, link, address)
-                : wr__arrive(s, kind == WR_LISTEN_STEALTH, link, address);
+                : wr__arrive(s, kind == WR_LISTEN_STEALTH, true, link, address);
   if (err != 0) {
     wr_link_close(link, WR_CLOSE_RESET);
   }

@@ -142,7 +142,7 @@ HELP_UNUSED static void come(caller *c, bool stealth, const char *address) {
   wr_link *theirs;
   memset(c, 0, sizeof(*c));
   MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &c->raw, &theirs) == 0);
-  c->err = wr__arrive(a.server, stealth, theirs, address);
+  c->err = wr__arrive(a.server, stealth, false, theirs, address);
   if (c->err != 0) {
     wr_link_close(theirs, WR_CLOSE_RESET);
   }
@@ -202,7 +202,7 @@ HELP_UNUSED static void tunnel_start(client *c, bool stealth,
       .n_identities = 1};
   MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &o.link, &theirs) == 0);
   client_open(c, &a, 0);
-  if (wr__arrive(a.server, stealth, theirs, address) != 0) {
+  if (wr__arrive(a.server, stealth, false, theirs, address) != 0) {
     wr_link_close(theirs, WR_CLOSE_RESET);
   }
   MUST(wr_tunnel_connect(c->t, &o) == 0);

@@ -343,6 +343,28 @@ TEST(behind_a_balancer_too) {
   finish();
 }
 
+TEST(the_dice_are_not_thrown_again_after_the_header) {
+  caller c[2];
+  int eyes = 3; /* the remainder is large */
+  prepare();
+  a.opts.max_startups = 10;
+  a.opts.startups_start = 1;
+  a.e.ctx.rand = throw_dice;
+  a.e.ctx.rand_data = &eyes;
+  begin();
+  come_balanced(&c[0], WR_LISTEN_TLS);
+  come_balanced(&c[1], WR_LISTEN_TLS);
+  EQ_INT(c[1].err, 0);
+  eyes = 0; /* who comes now is dropped */
+  say(&c[1], "PROXY TCP4 " ADDR " 192.0.2.1 1000 443\r\n");
+  EQ_UINT(stats().startups, 2);
+  EQ_UINT(stats().rejected, 0);
+  leave(&c[0]);
+  leave(&c[1]);
+  a.e.ctx.rand = NULL;
+  finish();
+}
+
 TEST(addresses_that_are_full_may_still_visit) {
   caller c;
   client t[2];

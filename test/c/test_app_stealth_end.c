@@ -209,7 +209,7 @@ static void life(life_kind kind) {
   if (wr_mempair_new(&a.e.ctx, APP_PIPE, &mine, &theirs) != 0) {
     return;
   }
-  if (wr__arrive(a.server, kind != LIFE_TLS, theirs, ADDR) != 0) {
+  if (wr__arrive(a.server, kind != LIFE_TLS, false, theirs, ADDR) != 0) {
     wr_link_close(theirs, WR_CLOSE_RESET);
   }
   if (kind == LIFE_VISITOR) {
