@@ -4,7 +4,12 @@
 // context keeps it: its id is freed by whom it was made for.
 
 const { native } = require('./binding.js');
-const { errorFromStatus, optionError, sourceError } = require('./errors.js');
+const {
+  errorFromStatus,
+  optionError,
+  sourceError,
+  statusOf,
+} = require('./errors.js');
 const { readSource } = require('./files.js');
 
 /** As a web server offers them. */
@@ -65,14 +70,30 @@ function parsePins(list = []) {
   );
 }
 
+/** Nothing would be taken for nothing given: the authorities of the system. */
+function noRoots(file) {
+  const status = statusOf('TLS_ROOTS');
+  return sourceError(status, { option: 'tlsCa', file, why: 'it is empty' });
+}
+
+function noSystemRoots() {
+  return optionError(
+    'tlsCa',
+    'this system has no list of authorities: name one, or use tlsPin',
+    'ERR_WRAITH_TLS_ROOTS',
+  );
+}
+
 /** @returns {Promise<number>} the id of a context */
 async function loadClientTls({ tlsCa, tlsPin, insecure }) {
   const roots = tlsCa && (await readSource('tlsCa', tlsCa));
+  if (roots?.text.length === 0) throw noRoots(roots.file);
   const made = native.tlsClient({
     roots: roots?.text,
     pins: parsePins(tlsPin),
     insecure: insecure ?? false,
   });
+  if (!roots && typeof made !== 'number') throw noSystemRoots();
   return checked(made, () => ({ option: 'tlsCa', file: roots?.file }));
 }
 

@@ -53,7 +53,7 @@ static int take_accepted(wr_server *s, wr_listen_kind kind, wr_link *link) {
   }
   return kind == WR_LISTEN_TCP
              ? take(s, link, address, "tcp", &id)
-             : wr__arrive(s, kind == WR_LISTEN_STEALTH, link, address);
+             : wr__arrive(s, kind == WR_LISTEN_STEALTH, false, link, address);
 }
 
 static void on_accept(wr_listener *listener, wr_link *link) {

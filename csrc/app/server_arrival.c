@@ -277,14 +277,20 @@ static arrival *arrival_new(wr_server *s, bool stealth, const char *address) {
   return a;
 }
 
-int wr__arrive(wr_server *s, bool stealth, wr_link *link, const char *address) {
+/* Whether a tunnel may come to a listener that has nothing else. */
+static bool is_welcome(wr_server *s, bool has_place, const char *address) {
+  return wr__limits_address(s, address, "tls") &&
+         (has_place || wr__limits_startups(s, address, "tls"));
+}
+
+int wr__arrive(wr_server *s, bool stealth, bool has_place, wr_link *link,
+               const char *address) {
   const wr_tls_options opts = {.timeout_ms = stealth ? s->opts.visitor_ms
                                                      : s->opts.login_grace_ms,
                                .detect_plain = stealth,
                                .reset_is_end = stealth};
   bool full = stealth ? s->n_visitors >= s->opts.max_visitors
-                      : !wr__limits_address(s, address, "tls") ||
-                            !wr__limits_startups(s, address, "tls");
+                      : !is_welcome(s, has_place, address);
   arrival *a = full ? NULL : arrival_new(s, stealth, address);
   if (a == NULL) {
     return full ? WR_ELIMIT : WR_ENOMEM;

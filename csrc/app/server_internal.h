@@ -61,9 +61,10 @@ struct wr_server {
   wr_list arrivals;  /* connections of TLS listeners that are nobody's yet */
   wr_tls_ctx *tls;   /* opts.tls, or what came after it */
   wr_knock_cache knocks;
-  wr_slice knock_secret;   /* owned */
-  char *ws_path;           /* opts.ws_path */
-  uint32_t n_visitors;     /* of the arrivals, those of stealth listeners */
+  wr_slice knock_secret; /* owned */
+  char *ws_path;         /* opts.ws_path */
+  /* Of the arrivals and of proxied, those of stealth listeners. */
+  uint32_t n_visitors;
   wr_list proxied;         /* connections whose PROXY header is awaited */
   wr_cidr *trusted;        /* opts.trust_proxy */
   wr_cidr *exempt;         /* opts.penalty_exempt */
@@ -207,10 +208,11 @@ WR_NODISCARD int wr__proxy_wait(wr_server *s, wr_listen_kind kind,
 void wr__proxy_stop(wr_server *s);
 
 /* server_arrival.c */
-/* A new connection of a TLS listener. 0, WR_ELIMIT or another error (the link is
-   still the caller's). */
-WR_NODISCARD int wr__arrive(wr_server *s, bool stealth, wr_link *link,
-                            const char *address);
+/* A new connection of a TLS listener; has_place: it was among the startups or the
+   visitors just now. 0, WR_ELIMIT or another error (the link is still the
+   caller's). */
+WR_NODISCARD int wr__arrive(wr_server *s, bool stealth, bool has_place,
+                            wr_link *link, const char *address);
 void wr__arrivals_stop(wr_server *s);
 
 /* server_reject.c */

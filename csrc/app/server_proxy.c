@@ -24,12 +24,27 @@ typedef struct proxied {
   bool over;                      /* the link has been told to close */
 } proxied;
 
+static const char *transport_of(wr_listen_kind kind) {
+  return kind == WR_LISTEN_TCP ? "tcp" : "tls";
+}
+
+/* Nobody who may be a visitor counts among the startups. */
+static uint32_t *counter_of(wr_server *s, wr_listen_kind kind) {
+  return kind == WR_LISTEN_STEALTH ? &s->n_visitors : &s->startups;
+}
+
+static bool may_wait(wr_server *s, wr_listen_kind kind, const char *address) {
+  return kind == WR_LISTEN_STEALTH
+             ? s->n_visitors < s->opts.max_visitors
+             : wr__limits_startups(s, address, transport_of(kind));
+}
+
 static void proxied_free(proxied *p) {
   wr_server *s = p->server;
   wr_list_remove(&p->node);
   wr_timer_stop(&p->timer);
   wr_task_cancel(&p->task);
-  s->startups--;
+  --*counter_of(s, p->kind);
   wr_free(&s->ctx->mem, p);
 }
 
@@ -43,7 +58,7 @@ static void drop(proxied *p, wr_close_mode mode) {
 static void refuse(proxied *p) {
   wr_server *s = p->server;
   uint64_t *quiet_ms = &s->rejects.quiet_ms[REJECT_PROXY_HEADER];
-  wr__reject(s, p->address, "tcp", REJECT_PROXY_HEADER,
+  wr__reject(s, p->address, transport_of(p->kind), REJECT_PROXY_HEADER,
              wr__reject_is_due(s, quiet_ms));
   drop(p, WR_CLOSE_RESET);
 }
@@ -120,7 +135,7 @@ static void on_task(wr_task *task) {
   link->handler = NULL;
   int err = kind == WR_LISTEN_TCP
                 ? begin_session(s, link, address)
-                : wr__arrive(s, kind == WR_LISTEN_STEALTH, link, address);
+                : wr__arrive(s, kind == WR_LISTEN_STEALTH, true, link, address);
   if (err != 0) {
     wr_link_close(link, WR_CLOSE_RESET);
   }
@@ -135,7 +150,7 @@ bool wr__proxy_trusts(const wr_server *s, const wr_link_info *info) {
 
 int wr__proxy_wait(wr_server *s, wr_listen_kind kind, wr_link *link,
                    const char *address) {
-  if (!wr__limits_startups(s, address, "tcp")) {
+  if (!may_wait(s, kind, address)) {
     return WR_ELIMIT;
   }
   proxied *p = wr_calloc(&s->ctx->mem, 1, sizeof(*p));
@@ -150,7 +165,7 @@ int wr__proxy_wait(wr_server *s, wr_listen_kind kind, wr_link *link,
   wr_timer_init(&p->timer, s->ctx, on_timer);
   wr_task_init(&p->task, on_task);
   wr_list_push(&s->proxied, &p->node);
-  s->startups++;
+  ++*counter_of(s, kind);
   link->handler = &link_handler;
   link->user = p;
   wr_timer_start(&p->timer, s->opts.login_grace_ms);

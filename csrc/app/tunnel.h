@@ -50,7 +50,7 @@ typedef struct wr_tunnel_connect_opts {
   uint16_t port;
   const wr_upstream *proxy; /* the way to host; copied; NULL: directly */
   wr_link *link;            /* an open link, taken on success of the call */
-  /* Upon what was dialled: */
+  /* Upon that: */
   wr_tls_ctx *tls;      /* referenced; NULL: none */
   const char *tls_name; /* as wr_tls_options.server_name */
   const char *ws_path;  /* SSH in WebSocket frames; NULL: none */

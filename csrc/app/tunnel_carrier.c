@@ -3,8 +3,12 @@
 /* What lies between the connection that was dialled and SSH: TLS, and WebSocket
    frames within it or without it. */
 
-static void failed(wr_tunnel *t, int status) {
-  wr__connect_failed(t, status);
+/* What comes upon the link has begun, or has not for this reason. */
+static void begun(wr_tunnel *t, int err, wr_link *link) {
+  if (err != 0) {
+    wr_link_close(link, WR_CLOSE_RESET);
+    wr__connect_failed(t, err);
+  }
 }
 
 static void on_upgraded(void *user, int status, int http_status,
@@ -13,13 +17,13 @@ static void on_upgraded(void *user, int status, int http_status,
   t->upgrade = NULL;
   t->http_status = http_status;
   if (status != 0) {
-    failed(t, status);
+    wr__connect_failed(t, status);
   } else {
-    wr__connect_carried(t, link);
+    begun(t, wr__connect_ssh(t, link), link);
   }
 }
 
-static void upgrade(wr_tunnel *t, wr_link *link) {
+static int upgrade(wr_tunnel *t, wr_link *link) {
   const tunnel_try *y = &t->try_;
   uint8_t exporter[WR_TLS_EXPORT_LEN];
   wr_tls *tls = wr_tls_from_link(link);
@@ -35,44 +39,36 @@ static void upgrade(wr_tunnel *t, wr_link *link) {
   t->state = TUNNEL_UPGRADE;
   int err = wr_ws_dial_start(link, &opts, on_upgraded, t, &t->upgrade);
   wr_bzero(exporter, sizeof(exporter));
-  if (err != 0) {
-    wr_link_close(link, WR_CLOSE_RESET);
-    failed(t, err);
-  }
+  return err;
 }
 
-static void above_tls(wr_tunnel *t, wr_link *link) {
-  if (t->try_.ws_path != NULL) {
-    upgrade(t, link);
-  } else {
-    wr__connect_carried(t, link);
-  }
+static int above_tls(wr_tunnel *t, wr_link *link) {
+  return t->try_.ws_path != NULL ? upgrade(t, link) : wr__connect_ssh(t, link);
 }
 
 static void on_tls(void *user, int status, wr_link *link) {
   wr_tunnel *t = user;
   t->tls = NULL;
   if (status != 0) {
-    failed(t, status);
+    wr__connect_failed(t, status);
   } else {
-    above_tls(t, link);
+    begun(t, above_tls(t, link), link);
   }
 }
 
-void wr__carrier_begin(wr_tunnel *t, wr_link *link) {
+int wr__carrier_begin(wr_tunnel *t, wr_link *link) {
   const tunnel_try *y = &t->try_;
   const wr_tls_options opts = {.timeout_ms = UINT32_MAX,
                                .server_name = y->tls_name};
   if (y->tls == NULL) {
-    above_tls(t, link);
-    return;
+    return above_tls(t, link);
   }
   t->state = TUNNEL_TLS;
-  int err = wr_tls_start(link, y->tls, &opts, on_tls, t, &t->tls);
-  if (err != 0) {
-    wr_link_close(link, WR_CLOSE_RESET);
-    failed(t, err);
-  }
+  return wr_tls_start(link, y->tls, &opts, on_tls, t, &t->tls);
+}
+
+void wr__carrier_dialled(wr_tunnel *t, wr_link *link) {
+  begun(t, wr__carrier_begin(t, link), link);
 }
 
 void wr__carrier_cancel(wr_tunnel *t) {

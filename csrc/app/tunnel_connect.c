@@ -307,8 +307,7 @@ static const wr_ssh_handler ssh_handler = {
     .on_close = on_close,
 };
 
-/* The link is taken unless an error is returned. */
-static int start_ssh(wr_tunnel *t, wr_link *link) {
+int wr__connect_ssh(wr_tunnel *t, wr_link *link) {
   const tunnel_try *y = &t->try_;
   wr_link_info info;
   wr_ssh_opts opts = {
@@ -352,19 +351,11 @@ static void on_dial(wr_dial *d, int status, wr_link *link) {
     down(t, status);
     return;
   }
-  wr__carrier_begin(t, link);
+  wr__carrier_dialled(t, link);
 }
 
 void wr__connect_failed(wr_tunnel *t, int status) {
   down(t, status);
-}
-
-void wr__connect_carried(wr_tunnel *t, wr_link *link) {
-  int err = start_ssh(t, link);
-  if (err != 0) {
-    wr_link_close(link, WR_CLOSE_RESET);
-    down(t, err);
-  }
 }
 
 int wr_tunnel_http_status(const wr_tunnel *t) {
@@ -400,10 +391,11 @@ int wr_tunnel_connect(wr_tunnel *t, const wr_tunnel_connect_opts *opts) {
   t->end_text = "";
   int err = try_copy(t, opts);
   if (err == 0) {
-    err = opts->link != NULL ? start_ssh(t, opts->link)
+    err = opts->link != NULL ? wr__carrier_begin(t, opts->link)
                              : start_dial(t, opts, timeout_ms);
   }
   if (err != 0) {
+    t->state = TUNNEL_IDLE;
     agent_reset(t);
     try_reset(t);
     return err;

@@ -86,13 +86,17 @@ void wr__tunnel_gone(wr_tunnel *t);
 void wr__connect_end(wr_tunnel *t, bool orderly);
 /* From the task. */
 void wr__connect_given_up(wr_tunnel *t);
-/* The carrier is there, or cannot be had. */
-void wr__connect_carried(wr_tunnel *t, wr_link *link);
+/* SSH upon the carrier. The link is taken unless an error is returned. */
+WR_NODISCARD int wr__connect_ssh(wr_tunnel *t, wr_link *link);
+/* The carrier cannot be had. */
 void wr__connect_failed(wr_tunnel *t, int status);
 
 /* tunnel_carrier.c */
-/* Takes the link; one of the two above follows. */
-void wr__carrier_begin(wr_tunnel *t, wr_link *link);
+/* One of the two above follows. The link is taken unless an error is
+   returned. */
+WR_NODISCARD int wr__carrier_begin(wr_tunnel *t, wr_link *link);
+/* The same with an error as with one that comes later. */
+void wr__carrier_dialled(wr_tunnel *t, wr_link *link);
 void wr__carrier_cancel(wr_tunnel *t);
 
 /* tunnel_remote.c */
