@@ -20,7 +20,8 @@ function verdict(row) {
 /** "1.2 (1.1-1.3)", and what it consists of where that is known. */
 function peer(row, name) {
   if (!row[name]) return '';
-  const text = spread(row[name]);
+  const own = ['wraith', 'openssh'].includes(name);
+  const text = `${own ? '' : `${name}: `}${spread(row[name])}`;
   if (!row.parts) return text;
   const parts = Object.values(row.parts).map((one) => figure(one[name].median));
   return `${text} = ${parts.join('+')}`;
@@ -31,13 +32,19 @@ function cells(row) {
   return [
     `${row.what} [${row.unit}]`,
     peer(row, 'wraith'),
-    peer(row, 'openssh'),
+    peer(row, row.peer),
     ratio ? spread({ ...ratio, median: ratio.ofMedians }) : '',
     verdict(row),
   ];
 }
 
-const HEAD = ['median (min-max)', 'Wraith', 'OpenSSH', 'ratio', 'target'];
+const HEAD = [
+  'median (min-max)',
+  'Wraith',
+  'OpenSSH or as named',
+  'ratio',
+  'target',
+];
 
 /** A Markdown table with aligned columns. */
 function table(rows) {

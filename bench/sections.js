@@ -14,28 +14,32 @@ const CIPHERS = {
 };
 const FIRST = CIPHERS['aes256-gcm'].name;
 
-/** Both tunnels with one cipher; through(port) gives each server's port. */
-async function withTunnels(bench, cipher, work, through = (port) => port) {
+/** Runs work({ name: tunnel }), each begun by its function of `starts`. */
+async function whileUp(starts, work) {
   const tunnels = {};
   try {
-    for (const [name, Tunnel] of [
-      ['wraith', WraithTunnel],
-      ['openssh', SshTunnel],
-    ]) {
-      const server = bench.servers[name];
-      const port = await through(server.port);
-      tunnels[name] = await Tunnel.start({
-        ...bench.access,
-        server,
-        port,
-        cipher,
-        target: bench.target,
-      });
+    for (const [name, begin] of Object.entries(starts)) {
+      tunnels[name] = await begin();
     }
     return await work(tunnels);
   } finally {
     for (const tunnel of Object.values(tunnels)) await tunnel.stop();
   }
+}
+
+/** Both tunnels with one cipher; through(port) gives each server's port. */
+async function withTunnels(bench, cipher, work, through = (port) => port) {
+  const starter = (name, Tunnel) => async () => {
+    const server = bench.servers[name];
+    const port = await through(server.port);
+    const { access, target } = bench;
+    return Tunnel.start({ ...access, server, port, cipher, target });
+  };
+  const starts = {
+    wraith: starter('wraith', WraithTunnel),
+    openssh: starter('openssh', SshTunnel),
+  };
+  return whileUp(starts, work);
 }
 
 /** A blast client from "ready" to its result. */
@@ -91,7 +95,14 @@ async function transferRows(bench, tunnels, label, spec) {
   );
   bench.add(row(label, 'MB/s', pick(results, 'rate'), 'more', target));
   if (spec.cpu === false) return;
-  const cpu = row(`${label}, CPU`, 's/GB', pick(results, 'cpu'), 'less', 0.9);
+  const { cpuTarget = 0.9 } = spec;
+  const cpu = row(
+    `${label}, CPU`,
+    's/GB',
+    pick(results, 'cpu'),
+    'less',
+    cpuTarget ?? undefined,
+  );
   cpu.parts = {
     client: row('client', 's/GB', pick(results, 'client'), 'less'),
     server: row('server', 's/GB', pick(results, 'server'), 'less'),
@@ -206,7 +217,7 @@ async function connections(bench) {
   });
 }
 
-async function sessionRate(bench, client, server, parallel) {
+async function sessionRate(bench, client, { server, parallel }) {
   const before = cpuWithChildren(server.pid);
   const options = { ...bench.access, server, target: bench.target };
   const spec = { ms: bench.ms, parallel };
@@ -236,7 +247,7 @@ async function sessions(bench) {
       const results = await alternate(
         bench.runs,
         perPeer(bench.servers, (server) =>
-          sessionRate(bench, client, server, parallel),
+          sessionRate(bench, client, { server, parallel }),
         ),
       );
       const label = `sessions, ${parallel} at once`;
@@ -315,6 +326,56 @@ async function memory(bench) {
   );
 }
 
+/** Ours over another carrier than TCP: { wraith: that one, tcp }. */
+function carrierStarts(bench, transport) {
+  const server = bench.servers.wraith;
+  const { access, target } = bench;
+  const options = { ...access, server, target, cipher: FIRST };
+  return {
+    wraith: () => WraithTunnel.start({ ...options, transport }),
+    tcp: () => WraithTunnel.start(options),
+  };
+}
+
+async function carrierSessions(bench, transport) {
+  const client = new WraithClient();
+  const server = bench.servers.wraith;
+  const run = (options) => () =>
+    sessionRate({ ...bench, access: { ...bench.access, ...options } }, client, {
+      server,
+      parallel: 8,
+    });
+  try {
+    const results = await alternate(bench.runs, {
+      wraith: run({ transport }),
+      tcp: run({}),
+    });
+    const label = `sessions over ${transport}, 8 at once`;
+    bench.add(
+      row(label, '/s', pick(results, 'rate'), 'more'),
+      row(`${label}, CPU of server`, 'ms', pick(results, 'cpu'), 'less'),
+    );
+  } finally {
+    await client.stop();
+  }
+}
+
+/** (h) TLS and WebSocket against TCP. */
+async function carriers(bench) {
+  for (const [transport, target] of [
+    ['tls', 0.7],
+    ['wss', 0.5],
+  ]) {
+    await whileUp(carrierStarts(bench, transport), async (tunnels) => {
+      for (const direction of ['up', 'down']) {
+        const spec = { direction, target, cpuTarget: null };
+        await transferRows(bench, tunnels, `${transport} ${direction}`, spec);
+      }
+    });
+    await carrierSessions(bench, transport);
+  }
+}
+
 module.exports = {
   stream,
   streams8,
@@ -323,4 +384,5 @@ module.exports = {
   connections,
   sessions,
   memory,
+  carriers,
 };

@@ -35,18 +35,22 @@ async function alternate(runs, peers, { warm = true } = {}) {
 }
 
 /**
- * One line of the report. samples: { wraith: [number, …], openssh: […] }.
- * better: 'more' or 'less'; target: the ratio Wraith / OpenSSH to reach, or
+ * One line of the report. samples: { wraith: [number, …], peer: […] }, the peer
+ * by its name; it may be absent.
+ * better: 'more' or 'less'; target: the ratio Wraith / peer to reach, or
  * (target.absolute) Wraith's own figure.
  */
 function row(what, unit, samples, better, target) {
   const wraith = summary(samples.wraith);
-  const openssh = samples.openssh ? summary(samples.openssh) : null;
-  const result = { what, unit, better, wraith, openssh };
-  if (openssh) {
-    const each = samples.wraith.map((v, i) => v / samples.openssh[i]);
+  const result = { what, unit, better, wraith };
+  const name = Object.keys(samples).find((key) => key !== 'wraith');
+  if (name) {
+    const peer = summary(samples[name]);
+    const each = samples.wraith.map((v, i) => v / samples[name][i]);
+    result.peer = name;
+    result[name] = peer;
     result.ratio = {
-      ofMedians: wraith.median / openssh.median,
+      ofMedians: wraith.median / peer.median,
       min: Math.min(...each),
       max: Math.max(...each),
     };

@@ -8,8 +8,11 @@ const kInternal = Symbol.for('wraith.internal');
 const BATCH = 32;
 const held = [];
 
-function options({ port, identity, hostKey, user, ciphers }) {
+function options({ port, identity, hostKey, user, ciphers, transport }) {
   return {
+    transport,
+    // The key is made for the run; the host key is checked.
+    insecure: transport !== undefined,
     server: `127.0.0.1:${port}`,
     identity: Buffer.from(identity),
     hostKey,

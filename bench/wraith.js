@@ -14,11 +14,12 @@ class WraithServer {
     const self = new WraithServer();
     self.user = user;
     self.worker = start('wraith-server.js');
-    const { port } = await self.worker.ask('start', {
+    const { port, tlsPort } = await self.worker.ask('start', {
       hostKey: hostKey.privateKey.toString(),
       authorizedKeys: userKey.publicKey,
     });
     self.port = port;
+    self.tlsPort = tlsPort;
     return self;
   }
 
@@ -36,9 +37,11 @@ class WraithServer {
 }
 
 /** What a client needs to know of a server (ours or sshd). */
-function access({ server, port, hostKey, userKey, cipher, target }) {
+function access(options) {
+  const { server, port, hostKey, userKey, cipher, target, transport } = options;
   return {
-    port: port ?? server.port,
+    port: port ?? (transport ? server.tlsPort : server.port),
+    transport,
     user: server.user,
     identity: userKey.privateKey.toString(),
     hostKey: hostKey.fingerprint,
