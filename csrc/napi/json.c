@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "base/errors.h"
+#include "base/wire.h"
 
+/* Bytes that are encoded at a time: no padding but at the end. */
+#define BASE64_PART ((size_t)48)
 #define TEXT_MAX ((size_t)1024 * 1024)
 
 static void add(wrn_json *j, const void *data, size_t len) {
@@ -57,6 +60,17 @@ void wrn_json_begin(wrn_json *j, wr_mem *mem) {
 void wrn_json_bytes(wrn_json *j, const char *key, wr_slice text) {
   add_key(j, key);
   add_quoted(j, text);
+}
+
+void wrn_json_base64(wrn_json *j, const char *key, wr_slice bytes) {
+  char text[BASE64_PART / 3 * 4 + 1];
+  add_key(j, key);
+  add(j, "\"", 1);
+  for (size_t i = 0; i < bytes.len; i += BASE64_PART) {
+    size_t n = WR_MIN(bytes.len - i, BASE64_PART);
+    add(j, text, wr_base64_encode(text, bytes.data + i, n, true));
+  }
+  add(j, "\"", 1);
 }
 
 void wrn_json_str(wrn_json *j, const char *key, const char *text) {

@@ -15,6 +15,8 @@ void wrn_json_begin(wrn_json *j, wr_mem *mem);
 /* text may hold any bytes; what is not UTF-8 is left to the reader. NULL: "". */
 void wrn_json_str(wrn_json *j, const char *key, const char *text);
 void wrn_json_bytes(wrn_json *j, const char *key, wr_slice text);
+/* A string of its base64, for bytes that are no text. */
+void wrn_json_base64(wrn_json *j, const char *key, wr_slice bytes);
 void wrn_json_num(wrn_json *j, const char *key, int64_t value);
 void wrn_json_bool(wrn_json *j, const char *key, bool value);
 /* An array of strings: its items stand between the two calls. */

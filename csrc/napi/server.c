@@ -75,14 +75,6 @@ static bool on_control(wr_server *server, uint32_t session_id, const char *name,
   return true;
 }
 
-static void put_head(wrn_json *json, wr_slice head) {
-  char text[32];
-  if (head.len > 0 && wr_base64_len(head.len) < sizeof(text)) {
-    wr_base64_encode(text, head.data, head.len, true);
-    wrn_json_str(json, "head", text);
-  }
-}
-
 static void on_visitor(wr_server *server, const wr_visitor *visitor) {
   const wrn_server *s = wr_server_user(server);
   wrn_json json;
@@ -97,7 +89,7 @@ static void on_visitor(wr_server *server, const wr_visitor *visitor) {
   wrn_json_str(&json, "servername", visitor->server_name);
   wrn_json_bytes(&json, "alpn", visitor->alpn);
   wrn_json_bool(&json, "plain", visitor->plain);
-  put_head(&json, visitor->head);
+  wrn_json_base64(&json, "head", visitor->head);
   wrn_post_json(s->o.env, WRN_EV_VISITOR, s->o.id, &json);
 }
 
