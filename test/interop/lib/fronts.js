@@ -75,10 +75,12 @@ ${lines}
   ]);
 }
 
+const backend = (server, how) => `backend one
+  server one 127.0.0.1:${server.port} ${how}`;
+
 // Its lines for one server.
 const haproxyTo = (server, how) => `  default_backend one
-backend one
-  server one 127.0.0.1:${server.port} ${how}`;
+${backend(server, how)}`;
 
 const tinyproxyConfig = (port, login) => `
 Port ${port}
@@ -95,4 +97,12 @@ const tinyproxy = (lab, login) =>
     lab.file(`tinyproxy-${port}`, tinyproxyConfig(port, login)),
   ]);
 
-module.exports = { haproxy, haproxyTo, listening, nginx, passTo, tinyproxy };
+module.exports = {
+  backend,
+  haproxy,
+  haproxyTo,
+  listening,
+  nginx,
+  passTo,
+  tinyproxy,
+};
