@@ -84,14 +84,14 @@ async function connectTls(server, options = {}) {
   return socket;
 }
 
-// What the end sends before it hangs up.
+// What the end sends before it hangs up; each part is a record of its own, which
+// the server reads on its own.
 async function answerTo(server, ...parts) {
   const socket = await connectTls(server);
   const chunks = [];
   socket.on('data', (chunk) => chunks.push(chunk));
   for (const part of parts) {
-    // Each is a record of its own, and the server has read it on its own.
-    socket.write(part);
+    await new Promise((resolve) => socket.write(part, resolve));
   }
   await once(socket, 'end');
   socket.destroy();
