@@ -20,7 +20,7 @@ const data = crypto.randomBytes(1024 * 1024);
 // Resolves with { port }.
 async function serve(lab, ...args) {
   const server = lab.spawn(await tool('ws_tool'), ['serve', '/chat', ...args]);
-  const { text } = await server.line(/^\d+$/);
+  const [text] = await server.line(/^\d+$/);
   return { port: Number(text), server };
 }
 
