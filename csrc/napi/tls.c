@@ -139,7 +139,7 @@ int64_t wrn_tls_client(wrn_call *c) {
   if (c->err != 0) {
     return c->err;
   }
-  if (opts.roots.len == 0) {
+  if (wrn_is_absent(c, wrn_prop(c, o, "roots"))) {
     opts.roots_file = wr_tls_system_roots();
   }
   int err = wr_tls_client_new(&c->env->ctx, &opts, &tls, &why);

@@ -2,6 +2,7 @@
 // A real load balancer in front of the server: whom it names is whom the server
 // sees.
 const crypto = require('node:crypto');
+const { haproxy, haproxyTo } = require('./lib/fronts.js');
 const { lab } = require('./lib/lab.js');
 const {
   connect,
@@ -9,35 +10,13 @@ const {
   freePort,
   readAll,
   sha256,
-  untilListening,
 } = require('./lib/net.js');
 const { spawnSsh } = require('./lib/openssh.js');
-const peers = require('../../scripts/peers.js');
-
-const config = (front, server, how) => `
-global
-  maxconn 100
-defaults
-  mode tcp
-  timeout connect 10s
-  timeout client 60s
-  timeout server 60s
-listen ssh
-  bind 127.0.0.1:${front}
-  server one 127.0.0.1:${server.port} ${how}
-`;
 
 const needs = { peers: ['haproxy', 'ssh'] };
 const data = crypto.randomBytes(1024 * 1024);
 
-async function balance(lab, server, how) {
-  const place = { host: '127.0.0.1', port: await freePort() };
-  const file = lab.file(`${place.port}.cfg`, config(place.port, server, how));
-  const haproxy = lab.spawn(peers.path('haproxy'), ['-db', '-f', file]);
-  haproxy.stopSignal = 'SIGKILL'; // asked to end, it waits for connections
-  await untilListening(place, () => haproxy.running);
-  return place;
-}
+const balance = (lab, server, how) => haproxy(lab, haproxyTo(server, how));
 
 const trusting = (lab, ...args) =>
   lab.serve({

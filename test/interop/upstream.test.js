@@ -2,16 +2,10 @@
 // Real proxies between the client and the server, and between the server and
 // the targets.
 const crypto = require('node:crypto');
+const { listening, tinyproxy } = require('./lib/fronts.js');
 const { lab } = require('./lib/lab.js');
 const canary = require('./lib/canary.js');
-const {
-  closedPort,
-  connect,
-  exchange,
-  freePort,
-  sha256,
-  untilListening,
-} = require('./lib/net.js');
+const { closedPort, connect, exchange, sha256 } = require('./lib/net.js');
 const { socks5 } = require('./lib/socks.js');
 const { wraith, wraithRun } = require('./lib/wraith.js');
 const peers = require('../../scripts/peers.js');
@@ -19,23 +13,6 @@ const peers = require('../../scripts/peers.js');
 const LOGIN = { user: 'ann', password: 's3cret-of-a-proxy' };
 const login = `${LOGIN.user}:${LOGIN.password}`;
 const data = crypto.randomBytes(1024 * 1024);
-
-// Starts a program that listens on a port of its own.
-async function listening(lab, name, argsOf) {
-  const port = await freePort();
-  const program = lab.spawn(peers.path(name), argsOf(port));
-  await untilListening({ host: '127.0.0.1', port }, () => program.running);
-  return port;
-}
-
-const tinyproxyConfig = (port, auth) => `
-Port ${port}
-Listen 127.0.0.1
-Timeout 60
-LogLevel Critical
-Allow 127.0.0.1
-${auth ? `BasicAuth ${LOGIN.user} ${LOGIN.password}` : ''}
-`;
 
 // CONNECT to anywhere, without files of its own.
 const squidConfig = (port) => `
@@ -52,7 +29,7 @@ coredump_dir /
 shutdown_lifetime 0
 `;
 
-// scheme: of its URL; start: gives its port.
+// scheme: of its URL; start: gives its place.
 const proxies = {
   microsocks: {
     scheme: 'socks5',
@@ -66,11 +43,7 @@ const proxies = {
   tinyproxy: {
     scheme: 'http',
     login: true,
-    start: (lab, auth) =>
-      listening(lab, 'tinyproxy', (port) => [
-        ...['-d', '-c'],
-        lab.file(`tinyproxy-${port}`, tinyproxyConfig(port, auth)),
-      ]),
+    start: (lab, auth) => tinyproxy(lab, auth ? LOGIN : undefined),
   },
   squid: {
     scheme: 'http',
@@ -118,7 +91,7 @@ for (const [name, { scheme, start, login: hasLogin }] of Object.entries(
   lab(`the client through ${name}`, needs, async (t, lab) => {
     const echo = await lab.target('echo');
     const server = await lab.serve();
-    const url = urlOf(scheme, await start(lab, false), false);
+    const url = urlOf(scheme, (await start(lab, false)).port, false);
     const args = ['--proxy', url, ...forwardTo(echo)];
     await transfers(t, await lab.connect(server, { args }));
   });
@@ -126,7 +99,7 @@ for (const [name, { scheme, start, login: hasLogin }] of Object.entries(
   lab(`the server's targets through ${name}`, needs, async (t, lab) => {
     const echo = await lab.target('echo');
     const source = await lab.target('source', { data });
-    const url = urlOf(scheme, await start(lab, false), false);
+    const url = urlOf(scheme, (await start(lab, false)).port, false);
     const server = await lab.serve({ args: ['--proxy', url] });
     const client = await lab.connect(server, { args: forwardTo(echo) });
     const socket = await connect(client.summary.forwards[0]);
@@ -150,7 +123,7 @@ for (const [name, { scheme, start, login: hasLogin }] of Object.entries(
   lab(`${name} with a login`, needs, async (t, lab) => {
     const echo = await lab.target('echo');
     const server = await lab.serve();
-    const port = await start(lab, true);
+    const { port } = await start(lab, true);
     const secret = lab.file('secret', `${urlOf(scheme, port, true)}\n`);
     const byFile = await lab.connect(server, {
       args: ['--proxy', `@${secret}`, ...forwardTo(echo)],

@@ -5,8 +5,9 @@ const crypto = require('node:crypto');
 const http = require('node:http');
 const { once } = require('node:events');
 const { WebSocket, WebSocketServer } = require('ws');
+const { nginx, passTo } = require('./lib/fronts.js');
 const { lab } = require('./lib/lab.js');
-const { connect, freePort, sha256, untilListening } = require('./lib/net.js');
+const { connect, sha256 } = require('./lib/net.js');
 const peers = require('../../scripts/peers.js');
 const { tool } = require('../../scripts/util/suites.js');
 
@@ -87,45 +88,10 @@ async function echoServer(lab, { onClient = () => {}, ...options } = {}) {
   return server.address().port;
 }
 
-const block = (port) => `
-    location / {
-      proxy_pass http://127.0.0.1:${port};
-      proxy_http_version 1.1;
-      proxy_set_header Host $host;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-    }`;
-
 // nginx in front of a port; resolves with its own.
-async function nginx(lab, port) {
-  const front = await freePort();
-  const dir = lab.subdir('nginx');
-  const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    .map((name) => `${name}_temp_path ${dir}/${name};`)
-    .join('\n  ');
-  const file = lab.file(
-    'nginx.conf',
-    `daemon off;
-master_process off;
-pid ${dir}/pid;
-error_log stderr;
-events { }
-http {
-  access_log off;
-  ${temp}
-  map $http_upgrade $connection_upgrade { default upgrade; '' close; }
-  server {
-    listen 127.0.0.1:${front};${block(port)}
-  }
-}
-`,
-  );
-  const program = lab.spawn(peers.path('nginx'), ['-e', 'stderr', '-c', file]);
-  program.stopSignal = 'SIGKILL'; // asked to end, it waits for connections
-  await untilListening({ host: '127.0.0.1', port: front }, () => {
-    return program.running;
-  });
-  return front;
+async function inFront(lab, port) {
+  const front = await nginx(lab, passTo(`http://127.0.0.1:${port}`));
+  return front.port;
 }
 
 const upgrade = [
@@ -224,7 +190,7 @@ lab('the knock', {}, async (t, lab) => {
 
 lab('behind nginx', { peers: ['nginx'] }, async (t, lab) => {
   const { port } = await serve(lab, SECRET, '20');
-  const front = await nginx(lab, port);
+  const front = await inFront(lab, port);
   const sent = await send(lab, front, MANY, SECRET, '20');
   t.strictSame(sent, whole(MANY));
   t.strictSame(await send(lab, front, 10, 'another'), refused(404));
@@ -232,7 +198,7 @@ lab('behind nginx', { peers: ['nginx'] }, async (t, lab) => {
 
 lab('the answer is that of nginx', { peers: ['nginx'] }, async (t, lab) => {
   const { port } = await serve(lab);
-  const front = await nginx(lab, await echoServer(lab));
+  const front = await inFront(lab, await echoServer(lab));
   const ours = await answerOf(port);
   const theirs = await answerOf(front);
   t.match(theirs, /^HTTP\/1\.1 101 /);

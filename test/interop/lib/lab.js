@@ -12,7 +12,7 @@ const { Target, webServer } = require('./net.js');
 const wraith = require('./wraith.js');
 
 const LOGFMT =
-  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (ERROR|WARN|INFO|DEBUG) [a-z0-9:' -]+( [a-z0-9_]+=("([^"\\]|\\.)*"|[^\s"]+))*$/;
+  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (ERROR|WARN|INFO|DEBUG) [A-Za-z0-9:' -]+( [a-z0-9_]+=("([^"\\]|\\.)*"|[^\s"]+))*$/;
 
 function wellFormed(format, line) {
   if (format === 'logfmt') return LOGFMT.test(line);
