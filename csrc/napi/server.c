@@ -251,7 +251,8 @@ static int64_t give_address(wrn_call *c, const struct sockaddr_storage *bound) {
 }
 
 static wr_listen_kind read_kind(wrn_call *c, napi_value v) {
-  return (wr_listen_kind)wrn_uint(c, v, WR_LISTEN_STEALTH);
+  uint64_t kind = wrn_uint(c, v, WR_LISTEN_STEALTH);
+  return (wr_listen_kind)kind;
 }
 
 int64_t wrn_server_listen(wrn_call *c) {

@@ -164,7 +164,7 @@ TEST(a_link_that_breaks_before_it_is_handed_over) {
   ANSWER("HTTP/1.1 200 OK\r\n\r\n");
   wr_mempair_cut(mine, UV_ECONNRESET);
   RUN_UNTIL(&e, calls > 0);
-  if (given != NULL) {
+  if (given) {
     end_close(&target, WR_CLOSE_RESET);
   }
   EQ_INT(calls, 1);
@@ -268,7 +268,7 @@ static int start(const char *format, uint64_t timeout_ms) {
 }
 
 static void listen_down(void) {
-  if (given != NULL) {
+  if (given) {
     end_close(&target, WR_CLOSE_RESET);
   }
   end_close(&proxy, WR_CLOSE_RESET);

@@ -108,7 +108,7 @@ static void say(try *t, const char *text, size_t len) {
   size_t taken = 0;
   uv_buf_t buf = uv_buf_init((char *)(uintptr_t)text, (unsigned)len);
   if (t->raw != NULL) {
-    (void)wr_link_write(t->raw, &buf, 1, &taken);
+    EQ_INT(wr_link_write(t->raw, &buf, 1, &taken), 0);
     EQ_UINT(taken, len);
   }
   wr_ctx_run_tasks(&t->e.ctx);

@@ -211,11 +211,11 @@ HELP_UNUSED static wr_tls_ctx *trust(env *e, const pki *p) {
   return t;
 }
 
-HELP_UNUSED static void duo_start(tls_duo *d, const wr_tls_options *server,
-                                  const wr_tls_options *client) {
-  MUST(wr_tls_start(d->raw[0], d->server_ctx, server, on_side, &d->server,
+HELP_UNUSED static void duo_start(tls_duo *d, const wr_tls_options *of_server,
+                                  const wr_tls_options *of_client) {
+  MUST(wr_tls_start(d->raw[0], d->server_ctx, of_server, on_side, &d->server,
                     &d->server.tls) == 0);
-  MUST(wr_tls_start(d->raw[1], d->client_ctx, client, on_side, &d->client,
+  MUST(wr_tls_start(d->raw[1], d->client_ctx, of_client, on_side, &d->client,
                     &d->client.tls) == 0);
   EQ_INT(d->server.n_cb + d->client.n_cb, 0); /* never inside the call */
 }

@@ -75,8 +75,8 @@ static void visitor_404(wr_link *link) {
   uv_buf_t buf =
       uv_buf_init((char *)(uintptr_t)text, (unsigned)(sizeof(text) - 1));
   size_t taken;
-  (void)wr_link_write(link, &buf, 1, &taken);
-  wr_link_close(link, WR_CLOSE_ORDERLY);
+  int err = wr_link_write(link, &buf, 1, &taken);
+  wr_link_close(link, err == 0 ? WR_CLOSE_ORDERLY : WR_CLOSE_RESET);
 }
 
 static size_t visitor_read(wr_link *link, uint8_t *data, size_t len) {
