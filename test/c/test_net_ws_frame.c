@@ -16,7 +16,8 @@ typedef struct said {
 static void note(said *s, const char *what, wr_slice payload) {
   s->len += (size_t)snprintf(s->text + s->len, sizeof(s->text) - s->len,
                              what[0] != '\0' ? "<%s:%.*s>" : "%s%.*s", what,
-                             (int)payload.len, (const char *)payload.data);
+                             (int)payload.len,
+                             payload.len > 0 ? (const char *)payload.data : "");
 }
 
 static void decode(wr_ws_decoder *d, said *s, uint8_t *data, size_t len) {
