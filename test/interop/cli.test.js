@@ -43,12 +43,17 @@ lab('wrong usage', {}, async (t, lab) => {
   await is(['serve', '--max-sessions', 'x'], /--max-sessions: "x" is not/);
   const key = await lab.key();
   const dial = ['connect', '--server', 'x', '--identity', key.file];
-  await is([...dial, '--transport', 'tls'], /--transport tls: is not part/);
+  await is([...dial, '--transport', 'h3'], /--transport h3: is not part/);
+  await is([...dial, '--insecure'], /--insecure: needs transport tls or wss/);
+  await is([...dial, '--ws-path', '/a'], /--ws-path: needs transport tls, wss/);
   const serve = ['serve', '--authorized-keys', key.pub, '--listen'];
   await is([...serve, '127.0.0.1:70000'], /--listen: .*65535/);
   await is([...serve, 'name:0'], /--listen: name is not an address/);
   await is([...dial, '--keepalive', '0'], /--keepalive: .* seconds/);
   const limit = (...args) => [...serve, '127.0.0.1:0', ...args];
+  await is(limit('--stealth'), /--stealth: needs transport tls/);
+  await is(limit('--decoy', 'x'), /--decoy: needs stealth/);
+  await is(limit('--transport', 'tls'), /--tls-cert: is needed/);
   await is(limit('--max-startups', '9:30:8'), /--max-startups.start: must be/);
   await is(limit('--max-startups', '9:30'), /--max-startups: "9:30" is not/);
   await is(limit('--penalty-time', '-1'), /--penalty-time/);

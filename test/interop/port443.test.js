@@ -138,9 +138,10 @@ lab('a site and tunnels on one port', withCurl, async (t, lab) => {
 
 const withSsh = { peers: ['openssl', 'ssh'] };
 
-// ssh -W through openssl, as its users type it.
+// ssh -W through openssl. Without -no_ign_eof that would outlive a killed ssh.
 async function sshThroughTls(lab, server, echo) {
-  const proxy = `${peers.path('openssl')} s_client -quiet -servername ${NAME}`;
+  const quiet = 's_client -quiet -no_ign_eof -nocommands';
+  const proxy = `${peers.path('openssl')} ${quiet} -servername ${NAME}`;
   const options = [`ProxyCommand=${proxy} -connect 127.0.0.1:${server.port}`];
   const args = ['-W', echo.spec];
   const ssh = spawnSsh(lab, server, args, { options, input: 'open' });
