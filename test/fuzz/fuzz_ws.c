@@ -24,9 +24,11 @@ static struct {
   uint8_t want[INPUT_MAX]; /* payload of the input */
   size_t want_len;
   bool want_eof;
+  bool want_failure; /* a Close that tells of one */
   size_t got;
   size_t max_take;
   int closes;
+  int status; /* the last on_close's */
   bool eof;
 } f;
 
@@ -53,7 +55,7 @@ static void on_writable(wr_link *link) {
 
 static void on_close(wr_link *link, int status) {
   WR_UNUSED(link);
-  WR_UNUSED(status);
+  f.status = status;
   f.closes++;
   f.link = NULL;
 }
@@ -87,6 +89,7 @@ static void expect(wr_ws_role role, const uint8_t *data, size_t size) {
   wr_ws_decoder d;
   f.want_len = 0;
   f.want_eof = false;
+  f.want_failure = false;
   wr_ws_decoder_init(&d, role == WR_WS_SERVER, FRAME_MAX);
   for (size_t i = 0; i < size; i++) {
     uint8_t byte = data[i];
@@ -97,7 +100,8 @@ static void expect(wr_ws_role role, const uint8_t *data, size_t size) {
     if (event == WR_WS_DATA) {
       f.want[f.want_len++] = byte;
     } else if (event == WR_WS_CLOSE) {
-      f.want_eof = true;
+      f.want_failure = d.close_code > 1001 && d.close_code < 3000;
+      f.want_eof = !f.want_failure;
       return;
     } else if (event == WR_WS_BAD) {
       return;
@@ -177,6 +181,16 @@ static void say(const uint8_t *data, size_t size, size_t piece, unsigned plan) {
   }
 }
 
+/* An owner that only reads gets all that was said, and learns how it ended. */
+static void check_end(unsigned plan) {
+  if ((plan & 7) < 5) {
+    return;
+  }
+  WR_ASSERT(f.got == f.want_len && f.eof == f.want_eof);
+  WR_ASSERT(!f.want_failure ||
+            (f.link == NULL && f.status == WR_EPEER_CLOSED));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 4 || size > INPUT_MAX) {
     return 0;
@@ -193,7 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
        i++) {
     go_on();
   }
-  WR_ASSERT((plan & 7) < 5 || (f.got == f.want_len && f.eof == f.want_eof));
+  check_end(plan);
   if (f.raw != NULL) {
     wr_link_close(f.raw, WR_CLOSE_ORDERLY);
   }
