@@ -187,8 +187,7 @@ static void check_end(unsigned plan) {
     return;
   }
   WR_ASSERT(f.got == f.want_len && f.eof == f.want_eof);
-  WR_ASSERT(!f.want_failure ||
-            (f.link == NULL && f.status == WR_EPEER_CLOSED));
+  WR_ASSERT(!f.want_failure || (f.link == NULL && f.status == WR_EPEER_CLOSED));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
