@@ -143,8 +143,9 @@ class Decoy {
    * @param {Duplex} stream decrypted
    * @param {{ alpn?: string | false, servername?: string | false,
    *   remoteAddress?: string, localAddress?: string, localPort?: number,
-   *   secure?: boolean }} [info] `secure: false` marks a connection on which
-   *   no TLS was spoken: it is told so, as nginx does
+   *   secure?: boolean, astray?: boolean }} [info] `secure: false`: no TLS is
+   *   spoken here, at most in front; `astray`: where it should be: the visitor
+   *   is told so, as nginx does
    */
   handle(stream, info = {}) {
     if (!(stream instanceof Duplex)) {
@@ -194,7 +195,7 @@ class Decoy {
   }
 
   #choose(request, context) {
-    if (!request.secure) return this.page(pages.PLAIN_TO_TLS, request);
+    if (request.astray) return this.page(pages.PLAIN_TO_TLS, request);
     if (request.contentLength > this.limits.maxBody) {
       return this.page(413, request);
     }
@@ -202,7 +203,8 @@ class Decoy {
   }
 
   #finish(reply, request, context) {
-    if (reply.location.startsWith('/')) {
+    // Where TLS ends in front, the place to come to is not known here.
+    if (reply.location.startsWith('/') && request.secure) {
       const port = context.localPort === 443 ? '' : `:${context.localPort}`;
       const host = request.host || context.localAddress;
       reply.location = `https://${host}${port}${reply.location}`;

@@ -15,8 +15,12 @@ export type KeySource = string | Uint8Array;
  */
 export type Transport = 'tcp' | 'tls' | 'wss' | 'ws';
 
-/** What a server listens for; a stealth one on tls takes WebSockets too. */
-export type ServerTransport = 'tcp' | 'tls';
+/**
+ * What a server listens for; a stealth one on tls takes WebSockets too. ws:
+ * WebSockets alone, without TLS: for a web server in front, which ends it. Who is
+ * no tunnel there sees the decoy.
+ */
+export type ServerTransport = 'tcp' | 'tls' | 'ws';
 
 export type Phase =
   | 'options'
@@ -372,8 +376,13 @@ export interface ServerStats {
   channels: number;
   remoteForwards: number;
   connections: number;
-  /** Of stealth listeners: who turned out to be no tunnel. */
+  /** Of stealth and ws listeners: who turned out to be no tunnel. */
   visitors: number;
+  /**
+   * Of these: asked for wsPath with no proof of the stealthSecret, or one that
+   * was wrong, old or used before.
+   */
+  knocksFailed: number;
   rejected: number;
   /** Penalties that came into force. */
   penalties: number;
@@ -431,7 +440,8 @@ export interface ServeOptions {
   /** Default 'tcp', or those that listen names. */
   transport?: ServerTransport | ServerTransport[];
   /**
-   * '[transport=]address:port'; default 'tcp=[::]:2222' and 'tls=[::]:443'.
+   * '[transport=]address:port'; default 'tcp=[::]:2222', 'tls=[::]:443' and
+   * 'ws=127.0.0.1:8080'.
    * 'systemd' in place of an address: the sockets that a service manager has
    * handed down (LISTEN_FDS). An empty list: only accept().
    */
@@ -475,8 +485,8 @@ export interface ServeOptions {
   /** A tunnel opens only for who proves it (docs/reference/knock.md). */
   stealthSecret?: string;
   /**
-   * Where WebSockets are taken, on stealth listeners. Default '/ws' with a
-   * stealthSecret, else nowhere.
+   * Where WebSockets are taken, on stealth and ws listeners. Default '/ws' with
+   * a stealthSecret or a ws listener, else nowhere.
    */
   wsPath?: string;
   /** 0: no limit, the default. IPv6 is counted by /64. */
@@ -486,8 +496,9 @@ export interface ServeOptions {
   /** Milliseconds. Default 30000. */
   loginGraceTime?: number;
   /**
-   * Networks whose connections may begin with a PROXY header (version 1 or 2),
-   * which names the client. Default: none.
+   * Networks that are believed whom they speak for: by a PROXY header (version 1
+   * or 2) at the start of the connection, or by X-Forwarded-For of the request
+   * for a WebSocket. Default: none.
    */
   trustProxy?: string | string[];
   /**

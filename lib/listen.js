@@ -1,7 +1,8 @@
 'use strict';
 
 // Where a server listens, and for whom: plain SSH, SSH in TLS, or a web site
-// that holds a tunnel.
+// that holds a tunnel, with TLS of its own (stealth) or of a web server in front
+// (ws).
 
 const net = require('node:net');
 
@@ -9,12 +10,13 @@ const { optionError } = require('./errors.js');
 const { SYSTEMD } = require('./inherited.js');
 const { parseHostPort } = require('./options.js');
 
-const PORTS = { tcp: 2222, tls: 443 };
+/** ws is for a web server in front, mostly on the same host. */
+const DEFAULTS = { tcp: '[::]:2222', tls: '[::]:443', ws: '127.0.0.1:8080' };
 const NEED_TLS = ['tlsCert', 'tlsKey', 'acmeDomain', 'stealth'];
 const COMING = ['iroh', 'h3'];
 
 /** As the core numbers them. */
-const KIND = { tcp: 0, tls: 1, stealth: 2 };
+const KIND = { tcp: 0, tls: 1, stealth: 2, ws: 3 };
 
 /** What a listener without a name of its own speaks. */
 function onlyTransport(transports) {
@@ -33,11 +35,12 @@ function parseListen(text, transports) {
       'ERR_WRAITH_UNSUPPORTED',
     );
   }
-  if (!Object.hasOwn(PORTS, transport)) {
+  if (!Object.hasOwn(DEFAULTS, transport)) {
     throw optionError('listen', `there is no transport ${transport}`);
   }
   if (address === SYSTEMD) return { transport, inherited: true };
-  const bind = parseHostPort('listen', address, PORTS[transport]);
+  const { port } = parseHostPort('listen', DEFAULTS[transport]);
+  const bind = parseHostPort('listen', address, port);
   if (net.isIP(bind.host) === 0 && bind.host !== 'localhost') {
     throw optionError('listen', `${bind.host} is not an address of this host`);
   }
@@ -54,23 +57,34 @@ function readListen({ listen, transport, stealth = false }) {
   const list = (listen ?? []).map((text) => parseListen(text, wanted));
   for (const one of wanted) {
     if (list.some((address) => address.transport === one)) continue;
-    list.push(parseListen(`${one}=[::]`, wanted));
+    list.push(parseListen(`${one}=${DEFAULTS[one] ?? ''}`, wanted));
   }
   const kindOf = ({ transport: t }) => (t === 'tls' && stealth ? 'stealth' : t);
   return list.map((one) => ({ ...one, kind: KIND[kindOf(one)] }));
 }
 
-/** What TLS needs, and what is of no use without it. */
+const hasTransport = (listen, name) =>
+  listen.some(({ transport }) => transport === name);
+
+/** Whoever is no tunnel is a visitor of the site. */
+const hasSite = ({ stealth = false }, listen) =>
+  stealth || hasTransport(listen, 'ws');
+
+/** What TLS and the site need, and what is of no use without them. */
 function checkSite(options, listen) {
-  const { tlsCert, tlsKey, acmeDomain, stealth = false } = options;
-  const hasTls = listen.some(({ transport }) => transport === 'tls');
+  const hasTls = hasTransport(listen, 'tls');
   const unfit = (names, needs) => {
     const name = names.find((one) => options[one] ?? false);
     if (name) throw optionError(name, `needs ${needs}`);
   };
   if (!hasTls) unfit(NEED_TLS, 'transport tls');
-  if (!stealth) unfit(['decoy', 'stealthSecret', 'wsPath'], 'stealth');
-  if (!hasTls) return;
+  if (!hasSite(options, listen)) {
+    unfit(['decoy', 'stealthSecret', 'wsPath'], 'stealth or transport ws');
+  }
+  if (hasTls) checkCertificate(options);
+}
+
+function checkCertificate({ tlsCert, tlsKey, acmeDomain }) {
   if (acmeDomain !== undefined) {
     if (tlsCert === undefined && tlsKey === undefined) return;
     throw optionError('acmeDomain', 'cannot be combined with tlsCert, tlsKey');
@@ -79,6 +93,7 @@ function checkSite(options, listen) {
     throw optionError(
       'tlsCert',
       'is needed for transport tls, with tlsKey; or acmeDomain',
+      'ERR_WRAITH_NO_CERTIFICATE',
     );
   }
   if (tlsKey === undefined) {
@@ -86,4 +101,4 @@ function checkSite(options, listen) {
   }
 }
 
-module.exports = { checkSite, readListen };
+module.exports = { checkSite, hasSite, hasTransport, readListen };

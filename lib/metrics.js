@@ -126,6 +126,16 @@ function past(s) {
       'Connections that were taken.',
       s.connections,
     ),
+    counter(
+      'wraith_visitors_total',
+      'Connections that the web site was shown to.',
+      s.visitors,
+    ),
+    counter(
+      'wraith_knocks_failed_total',
+      'Of these: with a proof of the secret that was not right.',
+      s.knocksFailed,
+    ),
     byReason(
       'wraith_connections_rejected_total',
       'Connections that were not taken, by reason.',

@@ -187,7 +187,7 @@ const serveShape = {
   authorizedKeys: check.listOf(check.keySource),
   certAuthority: check.listOf(check.keySource),
   revokedKeys: check.listOf(check.keySource),
-  transport: check.listOf(transportOf(['tcp', 'tls'], ['iroh', 'h3'])),
+  transport: check.listOf(transportOf(['tcp', 'tls', 'ws'], ['iroh', 'h3'])),
   listen: check.listOf(check.string),
   tlsCert: check.keySource,
   tlsKey: check.keySource,

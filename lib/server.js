@@ -15,7 +15,7 @@ const {
 } = require('./errors.js');
 const { defaultPaths } = require('./files.js');
 const { inheritedError, takeInherited } = require('./inherited.js');
-const { checkSite, readListen } = require('./listen.js');
+const { checkSite, hasTransport, readListen } = require('./listen.js');
 const { loadKey, loadOrCreateHostKey } = require('./keys.js');
 const { parseMetricsAddress, serveMetrics } = require('./metrics.js');
 const { check, kInternal, readOptions, serveShape } = require('./options.js');
@@ -154,7 +154,6 @@ class WraithServer extends EventEmitter {
   }
 
   #listening({ transport }, { host, port }) {
-    if (transport === 'tls') this.#site.port ??= port;
     this.addresses.push({ transport, host, port });
   }
 
@@ -379,6 +378,12 @@ async function withCertificate({ hostCertificate }, key) {
   }
 }
 
+/** Where SSH in TLS is not answered, or is not spoken, WebSockets have to be. */
+function defaultPath({ stealthSecret }, listen) {
+  const needs = stealthSecret !== undefined || hasTransport(listen, 'ws');
+  return needs ? DEFAULT_PATH : undefined;
+}
+
 function nativeOptions(o, { key, trust, rules, tls }) {
   return {
     hostKey: key.id,
@@ -387,7 +392,7 @@ function nativeOptions(o, { key, trust, rules, tls }) {
     rules,
     tls,
     stealthSecret: o.stealthSecret,
-    wsPath: o.wsPath ?? (o.stealthSecret && DEFAULT_PATH),
+    wsPath: o.wsPath,
     forwarding: o.forwarding ?? true,
     gatewayPorts: o.gatewayPorts ?? false,
     authorize: o.authorize !== undefined,
@@ -430,6 +435,7 @@ async function serve(options) {
   if (o.signal?.aborted) throw abortError(o.signal);
   const listen = readListen(o);
   checkSite(o, listen);
+  o.wsPath ??= defaultPath(o, listen);
   const site = new Site(o, listen);
   const metrics = o.metrics && parseMetricsAddress(o.metrics);
   const rules = readRules(o);

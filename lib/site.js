@@ -9,6 +9,7 @@ const { createAcme } = require('./acme.js');
 const { native } = require('./binding.js');
 const { createDecoy } = require('./decoy.js');
 const { optionError } = require('./errors.js');
+const { hasSite, hasTransport } = require('./listen.js');
 const { WraithStream } = require('./stream.js');
 const { loadServerTls, makeServerTls } = require('./tls.js');
 
@@ -17,20 +18,19 @@ const TICKET_KEYS = 80;
 class Site {
   #decoy;
   #isTls;
-  #port;
+  #isWeb; // as its TLS shows
   #acme = null;
   #challenges = new Map(); // name → id of the context that answers it
   // Kept across reloads, so that tickets are good after one.
   #ticketKeys = randomBytes(TICKET_KEYS);
 
-  constructor({ stealth, decoy, internal }, listen) {
-    this.#isTls = listen.some(({ transport }) => transport === 'tls');
-    this.#decoy = stealth ? createDecoy({ decoy, ...internal?.decoy }) : null;
-  }
-
-  /** The port that the site tells its visitors. */
-  set port(port) {
-    this.#port = port;
+  constructor(options, listen) {
+    const { stealth = false, decoy, internal } = options;
+    this.#isTls = hasTransport(listen, 'tls');
+    this.#isWeb = stealth;
+    this.#decoy = hasSite(options, listen)
+      ? createDecoy({ decoy, ...internal?.decoy })
+      : null;
   }
 
   /**
@@ -51,7 +51,7 @@ class Site {
   }
 
   #how() {
-    return { isWeb: this.#decoy !== null, ticketKeys: this.#ticketKeys };
+    return { isWeb: this.#isWeb, ticketKeys: this.#ticketKeys };
   }
 
   /**
@@ -82,13 +82,12 @@ class Site {
     native.tlsChallenge(tls, name);
   }
 
-  visit({ stream, alpn, servername, remoteAddress, plain }) {
+  visit({ stream, alpn, servername, plain, ...where }) {
     const visitor = new WraithStream(stream, {}, { ref: false });
     this.#decoy.handle(visitor, {
+      ...where,
       alpn: alpn || false,
       servername: servername || false,
-      remoteAddress,
-      localPort: this.#port,
       secure: !plain,
     });
   }

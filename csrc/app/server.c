@@ -23,11 +23,23 @@ typedef struct server_listener {
   wr_listen_kind kind;
 } server_listener;
 
-static const char *const transports[] = {[WR_LISTEN_TCP] = "tcp",
-                                         [WR_LISTEN_TLS] = "tls",
-                                         [WR_LISTEN_STEALTH] = "tls"};
-
 /* LISTENERS */
+
+const char *wr__transport_of(wr_listen_kind kind) {
+  static const char *const names[] = {[WR_LISTEN_TCP] = "tcp",
+                                      [WR_LISTEN_TLS] = "tls",
+                                      [WR_LISTEN_STEALTH] = "tls",
+                                      [WR_LISTEN_WS] = "ws"};
+  return names[kind];
+}
+
+bool wr__has_visitors(wr_listen_kind kind) {
+  return kind == WR_LISTEN_STEALTH || kind == WR_LISTEN_WS;
+}
+
+uint32_t *wr__counter_of(wr_server *s, wr_listen_kind kind) {
+  return wr__has_visitors(kind) ? &s->n_visitors : &s->startups;
+}
 
 /* Serves a connection unless a limit forbids it. */
 static int take(wr_server *s, wr_link *link, const char *address,
@@ -51,9 +63,8 @@ static int take_accepted(wr_server *s, wr_listen_kind kind, wr_link *link) {
   if (wr__proxy_trusts(s, &info)) {
     return wr__proxy_wait(s, kind, link, address);
   }
-  return kind == WR_LISTEN_TCP
-             ? take(s, link, address, "tcp", &id)
-             : wr__arrive(s, kind == WR_LISTEN_STEALTH, false, link, address);
+  return kind == WR_LISTEN_TCP ? take(s, link, address, "tcp", &id)
+                               : wr__arrive(s, kind, false, link, address);
 }
 
 static void on_accept(wr_listener *listener, wr_link *link) {
@@ -80,7 +91,7 @@ static int new_listener(wr_server *s, wr_listen_kind kind,
   if (s->state != SERVER_OPEN || s->ctx->exiting) {
     return WR_ECLOSED;
   }
-  if (kind != WR_LISTEN_TCP && s->tls == NULL) {
+  if ((kind == WR_LISTEN_TLS || kind == WR_LISTEN_STEALTH) && s->tls == NULL) {
     return WR_EINVAL;
   }
   server_listener *l = wr_calloc(&s->ctx->mem, 1, sizeof(*l));
@@ -102,7 +113,8 @@ static int add_listener(wr_server *s, server_listener *l, int err,
   }
   wr_list_push(&s->listeners, &l->node);
   wr_listener_addr(l->listener, bound);
-  wr__log_listening(s, (const struct sockaddr *)bound, transports[l->kind]);
+  wr__log_listening(s, (const struct sockaddr *)bound,
+                    wr__transport_of(l->kind));
   return 0;
 }
 

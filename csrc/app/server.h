@@ -21,17 +21,21 @@ typedef struct wr_server_identity {
   const char *transport;
 } wr_server_identity;
 
-/* Somebody on a stealth listener who is no tunnel. All borrowed but the link. */
+/* Somebody on a stealth listener, or one for WebSockets, who is no tunnel. All
+   borrowed but the link. */
 typedef struct wr_visitor {
   wr_link *link;              /* the callee's; decrypted */
   const char *remote_address; /* "" where there is none */
+  const char *local_address;  /* the same; that of the carrier */
+  uint16_t local_port;        /* 0 where there is none */
   const char *server_name;    /* SNI as it was sent, "" if it was not */
   wr_slice alpn;              /* the protocol agreed on; empty if none was */
-  bool plain;                 /* not TLS at all; the link is the carrier's */
+  bool plain;                 /* not TLS; the link is the carrier's */
+  bool astray;                /* plain where TLS is to be spoken */
 } wr_visitor;
 
 typedef struct wr_server_handler {
-  /* Of stealth listeners only: answers as the owner's web site. */
+  /* Answers as the owner's web site. */
   void (*on_visitor)(wr_server *s, const wr_visitor *visitor);
   /* A key that may log in has been proved, and opts.authorize is set: answer with
      wr_server_authorize(), now or later. */
@@ -54,11 +58,11 @@ typedef struct wr_server_opts {
   wr_trust *trust;           /* who may log in; referenced */
   wr_policy *policy;         /* taken on success */
   wr_tls_ctx *tls; /* for TLS listeners, referenced; NULL: there are none */
-  /* Where stealth listeners take WebSockets, copied; NULL: nowhere. */
+  /* Where visitors may ask for a WebSocket, copied; NULL: nowhere. */
   const char *ws_path;
   wr_slice knock_secret; /* copied; empty: an SSH banner is enough */
-  /* Of stealth listeners, until they are recognised or given to on_visitor; 0:
-     4096. */
+  /* Of those who may be visitors, until they are recognised or given to
+     on_visitor; 0: 4096. */
   uint32_t max_visitors;
   /* Until a visitor's handshake is over, and then until the first request is
      whole; 0: 60 s, as nginx. */
@@ -75,7 +79,8 @@ typedef struct wr_server_opts {
   uint32_t max_sessions;           /* 0: 10000 */
   uint32_t max_channels;           /* per session; 0: 1000 */
   uint32_t max_connections_per_ip; /* 0: no limit */
-  /* Networks whose connections may begin with a PROXY header; copied. */
+  /* Networks that may say, by a PROXY header or by X-Forwarded-For, whom they
+     speak for; copied. */
   const wr_cidr *trust_proxy;
   size_t n_trust_proxy;
   uint64_t penalty_ms;           /* for one failed login; 0: no penalties */
@@ -93,8 +98,10 @@ WR_NODISCARD int wr_server_new(wr_ctx *ctx, const wr_server_opts *opts,
 void *wr_server_user(const wr_server *s);
 typedef enum wr_listen_kind {
   WR_LISTEN_TCP = 0,
-  WR_LISTEN_TLS,    /* needs opts.tls */
-  WR_LISTEN_STEALTH /* TLS; who is no tunnel is a visitor of the web site */
+  WR_LISTEN_TLS,     /* needs opts.tls */
+  WR_LISTEN_STEALTH, /* TLS; who is no tunnel is a visitor of the web site */
+  WR_LISTEN_WS /* the same without TLS, and only WebSockets are tunnels: for a
+                  web server in front, which ends the TLS */
 } wr_listen_kind;
 /* Adds a listener; bound gets the address. The system's error, WR_EINVAL (no
    TLS) or 0. */
@@ -157,7 +164,8 @@ void wr_server_end_session(wr_server *s, uint32_t session_id);
 typedef struct wr_server_stats {
   uint32_t sessions, startups, channels, remote_forwards;
   uint64_t connections, rejected; /* ever */
-  uint64_t visitors;              /* of stealth listeners, ever */
+  uint64_t visitors;              /* given to on_visitor, ever */
+  uint64_t knocks_failed;         /* missing, wrong, old or used before, ever */
   uint64_t penalties;             /* that came into force, ever */
   uint64_t auth_accepted, auth_rejected;
   uint64_t channels_opened;     /* dialled for, or given to the application */

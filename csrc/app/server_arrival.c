@@ -6,11 +6,11 @@
 #include "net/unread.h"
 #include "net/ws_handshake.h"
 
-/* Connections of TLS listeners that are nobody's yet: first the handshake, then,
-   on a stealth listener, the first bytes that say whether this is a tunnel or a
-   visitor of the web site.
+/* Connections that are nobody's yet: first the TLS handshake, if there is to be
+   one, then, where visitors are, the first bytes that say whether this is a tunnel
+   or a visitor of the web site.
 
-   On a stealth listener nothing that concerns tunnels is done before one is
+   Where visitors are nothing that concerns tunnels is done before one is
    recognised: no limit of theirs holds, nothing is recorded, and a visitor goes
    to the application with every byte that it has sent. Elsewhere a connection
    counts among the startups from the beginning. */
@@ -20,7 +20,7 @@ typedef struct arrival {
   wr_server *server;
   wr_link *link; /* NULL while the handshake is under way */
   wr_tls *tls;   /* the handshake; NULL once it is over */
-  bool stealth;
+  wr_listen_kind kind;
   bool over; /* the link has been told to close */
   wr_timer timer;
   wr_task task; /* acts on the verdict, outside the link's callbacks */
@@ -38,11 +38,7 @@ static void arrival_free(arrival *a) {
   wr_timer_stop(&a->timer);
   wr_task_cancel(&a->task);
   wr_buf_reset(&a->bytes);
-  if (a->stealth) {
-    s->n_visitors--;
-  } else {
-    s->startups--;
-  }
+  --*wr__counter_of(s, a->kind);
   wr_bzero(a->exporter, sizeof(a->exporter));
   wr_free(&s->ctx->mem, a);
 }
@@ -86,7 +82,7 @@ static void become_tunnel(arrival *a, wr_link *link, const char *transport) {
   wr_server *s = a->server;
   char address[WR_ADDR_TEXT_MAX];
   memcpy(address, a->address, sizeof(address));
-  bool counted = !a->stealth;
+  bool counted = !wr__has_visitors(a->kind);
   arrival_free(a);
   if (counted || wr__limits_startups(s, address, transport)) {
     start_session(s, link, address, transport);
@@ -100,15 +96,30 @@ static void become_tunnel(arrival *a, wr_link *link, const char *transport) {
 static void become_websocket(arrival *a) {
   const wr_ws_opts opts = {.ping_ms = a->server->opts.keepalive_ms};
   wr_link *link;
+  wr__proxy_forwarded(a->server, &a->first.head, a->bytes.data, a->address);
   if (wr_ws_accept(a->link, &opts, a->first.key, NULL, &link) != 0) {
     drop(a, WR_CLOSE_RESET);
     return;
   }
-  become_tunnel(a, link, "wss");
+  become_tunnel(a, link, a->kind == WR_LISTEN_WS ? "ws" : "wss");
 }
 
-static void become_visitor(arrival *a, bool plain) {
+static uint16_t local_of(const arrival *a, char address[WR_ADDR_TEXT_MAX]) {
+  wr_link_info info;
+  wr_link_query(a->link, &info);
+  const struct sockaddr *sa = (const struct sockaddr *)&info.local;
+  address[0] = '\0';
+  if (!info.has_local) {
+    return 0;
+  }
+  wr_sockaddr_host(sa, address);
+  return wr_sockaddr_port(sa);
+}
+
+static void become_visitor(arrival *a, bool astray) {
   wr_server *s = a->server;
+  char local[WR_ADDR_TEXT_MAX];
+  uint16_t port = local_of(a, local);
   wr_tls_info info = {.sni = ""};
   wr_tls *tls = wr_tls_from_link(a->link);
   if (tls != NULL) {
@@ -119,11 +130,17 @@ static void become_visitor(arrival *a, bool plain) {
   }
   wr_visitor visitor = {.link = a->link,
                         .remote_address = a->address,
+                        .local_address = local,
+                        .local_port = port,
                         .server_name = info.sni,
                         .alpn = info.alpn,
-                        .plain = plain};
+                        .plain = tls == NULL,
+                        .astray = astray};
   a->link->handler = NULL;
   s->past.visitors++;
+  if (a->first.knocked && a->first.knock != WR_KNOCK_RIGHT) {
+    s->past.knocks_failed++;
+  }
   s->opts.handler->on_visitor(s, &visitor);
   arrival_free(a);
 }
@@ -209,7 +226,8 @@ static void on_timer(wr_timer *timer) {
 static void look_at_bytes(arrival *a) {
   wr_server *s = a->server;
   wr_tls *tls = wr_tls_from_link(a->link);
-  a->opts = (wr_firstbytes_opts){.ssh = s->knock_secret.len == 0,
+  bool ssh = s->knock_secret.len == 0 && a->kind != WR_LISTEN_WS;
+  a->opts = (wr_firstbytes_opts){.ssh = ssh,
                                  .path = s->opts.ws_path,
                                  .secret = s->knock_secret,
                                  .cache = &s->knocks};
@@ -234,46 +252,47 @@ static bool is_challenge(wr_link *link) {
   return tls != NULL && info.challenge;
 }
 
+static void own(arrival *a, wr_link *link) {
+  a->link = link;
+  link->handler = &link_handler;
+  link->user = a;
+}
+
 static void on_tls(void *user, int status, wr_link *link) {
   arrival *a = user;
   wr_server *s = a->server;
   a->tls = NULL;
-  a->link = link;
   if (link == NULL) {
     arrival_free(a);
     wr__server_gone(s);
     return;
   }
-  link->handler = &link_handler;
-  link->user = a;
+  own(a, link);
   if (s->state != SERVER_OPEN || is_challenge(link)) {
     drop(a, WR_CLOSE_ORDERLY);
   } else if (status != 0) {
     become_visitor(a, true);
-  } else if (a->stealth) {
+  } else if (wr__has_visitors(a->kind)) {
     look_at_bytes(a);
   } else {
     become_tunnel(a, link, "tls");
   }
 }
 
-static arrival *arrival_new(wr_server *s, bool stealth, const char *address) {
+static arrival *arrival_new(wr_server *s, wr_listen_kind kind,
+                            const char *address) {
   arrival *a = wr_calloc(&s->ctx->mem, 1, sizeof(*a));
   if (a == NULL) {
     return NULL;
   }
   a->server = s;
-  a->stealth = stealth;
+  a->kind = kind;
   snprintf(a->address, sizeof(a->address), "%s", address);
   wr_timer_init(&a->timer, s->ctx, on_timer);
   wr_task_init(&a->task, on_task);
   wr_buf_init(&a->bytes, &s->ctx->mem, WR_FIRSTBYTES_MAX + 1);
   wr_list_push(&s->arrivals, &a->node);
-  if (stealth) {
-    s->n_visitors++;
-  } else {
-    s->startups++;
-  }
+  ++*wr__counter_of(s, kind);
   return a;
 }
 
@@ -283,23 +302,34 @@ static bool is_welcome(wr_server *s, bool has_place, const char *address) {
          (has_place || wr__limits_startups(s, address, "tls"));
 }
 
-int wr__arrive(wr_server *s, bool stealth, bool has_place, wr_link *link,
-               const char *address) {
+static int start_tls(arrival *a, wr_link *link) {
+  wr_server *s = a->server;
+  bool stealth = a->kind == WR_LISTEN_STEALTH;
   const wr_tls_options opts = {.timeout_ms = stealth ? s->opts.visitor_ms
                                                      : s->opts.login_grace_ms,
                                .detect_plain = stealth,
                                .reset_is_end = stealth};
-  bool full = stealth ? s->n_visitors >= s->opts.max_visitors
-                      : !is_welcome(s, has_place, address);
-  arrival *a = full ? NULL : arrival_new(s, stealth, address);
-  if (a == NULL) {
-    return full ? WR_ELIMIT : WR_ENOMEM;
-  }
   int err = wr_tls_start(link, s->tls, &opts, on_tls, a, &a->tls);
   if (err != 0) {
     arrival_free(a);
   }
   return err;
+}
+
+int wr__arrive(wr_server *s, wr_listen_kind kind, bool has_place, wr_link *link,
+               const char *address) {
+  bool full = wr__has_visitors(kind) ? s->n_visitors >= s->opts.max_visitors
+                                     : !is_welcome(s, has_place, address);
+  arrival *a = full ? NULL : arrival_new(s, kind, address);
+  if (a == NULL) {
+    return full ? WR_ELIMIT : WR_ENOMEM;
+  }
+  if (kind != WR_LISTEN_WS) {
+    return start_tls(a, link);
+  }
+  own(a, link);
+  look_at_bytes(a);
+  return 0;
 }
 
 void wr__arrivals_stop(wr_server *s) {

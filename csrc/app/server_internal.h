@@ -58,12 +58,12 @@ struct wr_server {
   wr_list sessions;  /* of server_session, also those that are ending */
   wr_map *by_id;     /* session id to live server_session */
   wr_map *by_peer;   /* peer key to server_peer */
-  wr_list arrivals;  /* connections of TLS listeners that are nobody's yet */
+  wr_list arrivals;  /* of server_arrival.c */
   wr_tls_ctx *tls;   /* opts.tls, or what came after it */
   wr_knock_cache knocks;
   wr_slice knock_secret; /* owned */
   char *ws_path;         /* opts.ws_path */
-  /* Of the arrivals and of proxied, those of stealth listeners. */
+  /* Of the arrivals and of proxied, those that may be visitors. */
   uint32_t n_visitors;
   wr_list proxied;         /* connections whose PROXY header is awaited */
   wr_cidr *trusted;        /* opts.trust_proxy */
@@ -197,9 +197,22 @@ bool wr__penalty_holds(wr_server *s, const char *address, bool *first);
    address. */
 void wr__penalty_over(const server_session *ss, int status);
 
+/* server.c */
+/* For the log. */
+const char *wr__transport_of(wr_listen_kind kind);
+/* Whoever is no tunnel is a visitor there. */
+bool wr__has_visitors(wr_listen_kind kind);
+/* What counts those who have not said what they are: the visitors, elsewhere the
+   startups. */
+uint32_t *wr__counter_of(wr_server *s, wr_listen_kind kind);
+
 /* server_proxy.c */
 WR_NODISCARD int wr__proxy_init(wr_server *s);
 bool wr__proxy_trusts(const wr_server *s, const wr_link_info *info);
+/* Whom a trusted address speaks for by the fields of a request; the address stays
+   if it is not trusted, or if they do not say. */
+void wr__proxy_forwarded(const wr_server *s, const wr_http_head *h,
+                         const uint8_t *text, char address[WR_ADDR_TEXT_MAX]);
 /* Takes a connection whose header is awaited, and serves it then. 0, WR_ELIMIT
    or WR_ENOMEM (the link is still the caller's). */
 WR_NODISCARD int wr__proxy_wait(wr_server *s, wr_listen_kind kind,
@@ -208,10 +221,10 @@ WR_NODISCARD int wr__proxy_wait(wr_server *s, wr_listen_kind kind,
 void wr__proxy_stop(wr_server *s);
 
 /* server_arrival.c */
-/* A new connection of a TLS listener; has_place: it was among the startups or the
-   visitors just now. 0, WR_ELIMIT or another error (the link is still the
-   caller's). */
-WR_NODISCARD int wr__arrive(wr_server *s, bool stealth, bool has_place,
+/* A new connection of a listener of any kind but TCP; has_place: it was among the
+   startups or the visitors just now. 0, WR_ELIMIT or another error (the link is
+   still the caller's). */
+WR_NODISCARD int wr__arrive(wr_server *s, wr_listen_kind kind, bool has_place,
                             wr_link *link, const char *address);
 void wr__arrivals_stop(wr_server *s);
 

@@ -86,9 +86,12 @@ static void on_visitor(wr_server *server, const wr_visitor *visitor) {
   wrn_json_begin(&json, &s->o.env->ctx.mem);
   wrn_json_num(&json, "stream", wrn_stream_id(stream));
   wrn_json_str(&json, "remoteAddress", visitor->remote_address);
+  wrn_json_str(&json, "localAddress", visitor->local_address);
+  wrn_json_num(&json, "localPort", visitor->local_port);
   wrn_json_str(&json, "servername", visitor->server_name);
   wrn_json_bytes(&json, "alpn", visitor->alpn);
   wrn_json_bool(&json, "plain", visitor->plain);
+  wrn_json_bool(&json, "astray", visitor->astray);
   wrn_post_json(s->o.env, WRN_EV_VISITOR, s->o.id, &json);
 }
 
@@ -251,7 +254,7 @@ static int64_t give_address(wrn_call *c, const struct sockaddr_storage *bound) {
 }
 
 static wr_listen_kind read_kind(wrn_call *c, napi_value v) {
-  uint64_t kind = wrn_uint(c, v, WR_LISTEN_STEALTH);
+  uint64_t kind = wrn_uint(c, v, WR_LISTEN_WS);
   return (wr_listen_kind)kind;
 }
 
@@ -456,6 +459,7 @@ int64_t wrn_server_stats(wrn_call *c) {
   wrn_put_num(c, out, "remoteForwards", stats.remote_forwards);
   wrn_put_num(c, out, "connections", (double)stats.connections);
   wrn_put_num(c, out, "visitors", (double)stats.visitors);
+  wrn_put_num(c, out, "knocksFailed", (double)stats.knocks_failed);
   wrn_put_num(c, out, "rejected", (double)stats.rejected);
   wrn_put_num(c, out, "penalties", (double)stats.penalties);
   wrn_put_num(c, out, "authAccepted", (double)stats.auth_accepted);

@@ -58,6 +58,8 @@ typedef struct wr_link_info {
   const char *transport; /* "tcp", "unix", "tls", "memory", "channel", … */
   bool has_peer;         /* peer is set */
   struct sockaddr_storage peer;
+  bool has_local; /* local is set: where the peer came to */
+  struct sockaddr_storage local;
   bool encrypted;         /* by the link itself */
   wr_slice peer_identity; /* proven by the link (an endpoint id); else empty */
 } wr_link_info;

@@ -121,7 +121,7 @@ static int read_line(wr_proxy_header *h, wr_slice line) {
 static int v1_byte(wr_proxy_header *h) {
   size_t at = h->len - 1;
   if (at < V1_PREFIX_LEN) {
-    return h->head[at] == (uint8_t)V1_PREFIX[at] ? 0 : WR_EMALFORMED;
+    return 0;
   }
   if (h->head[at] != '\n') {
     return h->len < WR_PROXY_LINE_MAX ? 0 : WR_EMALFORMED;
@@ -195,21 +195,28 @@ static size_t v2_skip(wr_proxy_header *h, size_t len) {
   return n;
 }
 
+/* Whether the next byte tells that there is no header. */
+static bool is_none(const wr_proxy_header *h, uint8_t byte) {
+  if (h->len == 0) {
+    return byte != (uint8_t)V1_PREFIX[0] && byte != (uint8_t)V2_SIGNATURE[0];
+  }
+  return h->head[0] == (uint8_t)V1_PREFIX[0] && h->len < V1_PREFIX_LEN &&
+         byte != (uint8_t)V1_PREFIX[h->len];
+}
+
 int wr_proxy_header_feed(wr_proxy_header *h, const uint8_t *data, size_t len,
                          size_t *taken) {
   int err = 0;
   *taken = 0;
-  if (h->len == 0 && len > 0 && data[0] != (uint8_t)V1_PREFIX[0] &&
-      data[0] != (uint8_t)V2_SIGNATURE[0]) {
-    h->state = WR_PROXY_NONE;
-  }
   while (err == 0 && h->state == WR_PROXY_MORE && *taken < len) {
-    if (h->need != 0 && h->len == h->need) {
+    if (is_none(h, data[*taken])) {
+      h->state = WR_PROXY_NONE;
+    } else if (h->need != 0 && h->len == h->need) {
       *taken += v2_skip(h, len - *taken);
-      continue;
+    } else {
+      h->head[h->len++] = data[(*taken)++];
+      err = h->head[0] == (uint8_t)V1_PREFIX[0] ? v1_byte(h) : v2_byte(h);
     }
-    h->head[h->len++] = data[(*taken)++];
-    err = h->head[0] == (uint8_t)V1_PREFIX[0] ? v1_byte(h) : v2_byte(h);
   }
   return err;
 }

@@ -8,7 +8,7 @@
    as HAProxy specifies it. */
 typedef enum wr_proxy_state {
   WR_PROXY_MORE = 0, /* the header is not through */
-  WR_PROXY_NONE,     /* there is none: nothing was taken */
+  WR_PROXY_NONE,     /* there is none */
   WR_PROXY_PEER,     /* through; it leaves the connection's peer as it is */
   WR_PROXY_SOURCE,   /* through; source is set */
   WR_PROXY_UNIX      /* through; the client came by a Unix socket */
@@ -28,9 +28,10 @@ typedef struct wr_proxy_header {
 } wr_proxy_header;
 
 void wr_proxy_header_init(wr_proxy_header *h);
-/* Takes bytes up to the end of the header and none beyond. The first byte says
-   whether there is one: SSH does not begin as a header does. 0, or WR_EMALFORMED
-   (then it is over). */
+/* Takes bytes up to the end of the header and none beyond. SSH and TLS do not begin
+   as a header does, so that nothing is taken of them; of HTTP the len bytes in
+   head may have been taken when it turns out that there is none ("P" of POST). 0,
+   or WR_EMALFORMED (then it is over). */
 WR_NODISCARD int wr_proxy_header_feed(wr_proxy_header *h, const uint8_t *data,
                                       size_t len, size_t *taken);
 

@@ -240,12 +240,19 @@ static int stream_shutdown(wr_link *link) {
   return 0;
 }
 
+static bool ask_local(const wr_stream *s, struct sockaddr_storage *ss) {
+  int len = sizeof(*ss);
+  return s->u.handle.type == UV_TCP &&
+         uv_tcp_getsockname(&s->u.tcp, (struct sockaddr *)ss, &len) == 0;
+}
+
 static void stream_query(const wr_link *link, wr_link_info *info) {
   const wr_stream *s = wr_container_of(link, wr_stream, link);
   memset(info, 0, sizeof(*info));
   info->transport = s->u.handle.type == UV_TCP ? "tcp" : "unix";
   info->has_peer = s->peer.sin6_family != 0;
   memcpy(&info->peer, &s->peer, sizeof(s->peer));
+  info->has_local = ask_local(s, &info->local);
 }
 
 void wr__stream_set_peer(wr_stream *s, const struct sockaddr *sa) {

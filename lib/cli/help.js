@@ -32,11 +32,12 @@ const serve = `wraith serve [flags]
   --authorized-keys <file>   default: $XDG_CONFIG_HOME/wraith/authorized_keys
   --cert-authority <file>    keys that may sign user certificates; repeatable
   --revoked-keys <file>      public keys, or a KRL of ssh-keygen; repeatable
-  --transport tcp|tls        repeatable; default tcp
+  --transport tcp|tls|ws     repeatable; default tcp. ws: WebSockets without
+                             TLS, for a web server in front
   --listen <[transport=]addr:port>  repeatable; default [::]:2222, for tls
-                             [::]:443; port 0 is chosen once and printed;
-                             "systemd": the sockets that a service manager
-                             hands down
+                             [::]:443, for ws 127.0.0.1:8080; port 0 is chosen
+                             once and printed; "systemd": the sockets that a
+                             service manager hands down
   --tls-cert <file>          PEM: the certificate, then intermediate ones
   --tls-key <file>           PEM, not encrypted
   --acme-domain <name | address>  a certificate from an authority instead, kept
@@ -55,10 +56,10 @@ const serve = `wraith serve [flags]
   --stealth-secret <text | @file>  a tunnel opens only for who proves it. Env
                              WRAITH_STEALTH_SECRET
   --ws-path <path>           where WebSockets are taken (--transport wss);
-                             default /ws with a secret, else none
-  --trust-proxy <cidr>       connections from there may begin with a PROXY
-                             header (v1 or v2) that names the client;
-                             repeatable
+                             default /ws with a secret or ws, else none
+  --trust-proxy <cidr>       who connects from there may name the client: by a
+                             PROXY header (v1 or v2), or in X-Forwarded-For of
+                             a WebSocket; repeatable
   --proxy <url | @file>      targets are reached through socks5://, socks5h://
                              or http://[user:password@]host:port; names go to
                              it unresolved, and are judged by name rules alone.

@@ -63,15 +63,21 @@ function dialHost(host) {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-function connectLine(server, options, { transport, host, port }) {
-  const words = ['wraith connect'];
-  if (transport !== 'tcp') words.push(`--transport ${transport}`);
-  words.push(`--server ${dialHost(host)}:${port}`);
+/** How a client gets to what listens for it; ws is there for what is in front. */
+function dialOf({ transport, host, port }) {
+  if (transport === 'tcp') return `--server ${dialHost(host)}:${port}`;
+  if (transport === 'ws') return '--transport wss --server <the front>';
+  return `--transport ${transport} --server ${dialHost(host)}:${port}`;
+}
+
+function connectLine(server, options, address) {
+  const { stealthSecret, wsPath } = options;
+  const words = ['wraith connect', dialOf(address)];
   words.push(`--host-key ${server.hostKeyFingerprint}`);
-  if (transport === 'tls' && options.stealthSecret !== undefined) {
-    words.push('--stealth-secret @<file>');
-    if (options.wsPath) words.push(`--ws-path ${options.wsPath}`);
-  }
+  if (address.transport === 'tcp') return words.join(' ');
+  if (stealthSecret !== undefined) words.push('--stealth-secret @<file>');
+  const needsPath = stealthSecret !== undefined || address.transport === 'ws';
+  if (wsPath && needsPath) words.push(`--ws-path ${wsPath}`);
   return words.join(' ');
 }
 
@@ -169,19 +175,30 @@ function defaultKeys(certAuthority) {
   return certAuthority && !fs.existsSync(file) ? [] : file;
 }
 
-function missingKeys(error) {
-  if (error.code !== 'ERR_WRAITH_NO_KEYS') return error;
-  return usage(
+/** With the line to type. */
+const missing = {
+  ERR_WRAITH_NO_KEYS: () => [
     'authorized-keys',
     'nobody could log in; write the public keys of those who may into ' +
       `${defaultPaths.authorizedKeys()}, or name a file: ` +
       'wraith serve --authorized-keys id_ed25519.pub',
-  );
+  ],
+  ERR_WRAITH_NO_CERTIFICATE: () => [
+    'tls-cert',
+    'transport tls needs a certificate; name one, or have one made: ' +
+      'wraith serve --transport tls --tls-cert chain.pem --tls-key key.pem, ' +
+      'or --acme-domain www.example.org in place of the two',
+  ],
+};
+
+function remedy(error) {
+  const told = missing[error.code];
+  return told ? usage(...told()) : error;
 }
 
 /** The one option whose flag has another name. */
 function byFlag(error) {
-  if (error.option !== 'hostKey') return missingKeys(error);
+  if (error.option !== 'hostKey') return remedy(error);
   error.message = error.message.replace(/^hostKey/, 'key');
   error.option = 'key';
   return error;

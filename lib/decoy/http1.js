@@ -62,6 +62,7 @@ class Http1 {
     if (fate !== NEXT) return fate;
     const request = this.#parser.request;
     request.secure = this.#info.secure;
+    request.astray = this.#info.astray ?? false;
     this.#requests += 1;
     const { status } = this.#parser;
     if (status !== 0) {

@@ -154,6 +154,11 @@ class Origin {
 const bodyless = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
 const usesBody = (request) => !bodyless.has(request.method);
 
+/** Of what the visitor speaks; where TLS ends in front, that knows. */
+function scheme({ secure, headers }) {
+  return secure ? 'https' : (headers.get('x-forwarded-proto') ?? 'http');
+}
+
 function requestFields(request, { remoteAddress }, body) {
   const upgrade = request.headers.get('upgrade');
   const wantsUpgrade = upgrade !== undefined && request.version < VERSION_20;
@@ -163,7 +168,7 @@ function requestFields(request, { remoteAddress }, body) {
     ['Host', request.host],
     ['X-Real-IP', address],
     ['X-Forwarded-For', before ? `${before}, ${address}` : address],
-    ['X-Forwarded-Proto', request.secure ? 'https' : 'http'],
+    ['X-Forwarded-Proto', scheme(request)],
   ];
   if (wantsUpgrade) fields.push(['Upgrade', upgrade]);
   fields.push(['Connection', wantsUpgrade ? 'upgrade' : 'close']);

@@ -50,6 +50,8 @@ class Request {
     this.wanted = false;
     /** It came on a TLS connection. */
     this.secure = true;
+    /** Not on one where that was to be spoken. */
+    this.astray = false;
   }
 
   /** Takes the target; false if it is none that nginx takes. */

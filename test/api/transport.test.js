@@ -351,10 +351,13 @@ const unfitServer = [
   [{ ...cert }, 'tlsCert', 'needs transport tls'],
   [{ tlsKey: own.key }, 'tlsKey', 'needs transport tls'],
   [{ stealth: true }, 'stealth', 'needs transport tls'],
-  [{ transport: 'tls', tlsKey: own.key }, 'tlsCert', 'is needed'],
+  [{ transport: 'ws', stealth: true }, 'stealth', 'needs transport tls'],
   [{ transport: 'tls', tlsCert: own.cert }, 'tlsKey', 'is needed'],
-  [{ transport: 'tls' }, 'tlsCert', 'is needed'],
-  [{ transport: 'tls', ...cert, decoy: '/' }, 'decoy', 'needs stealth'],
+  [
+    { transport: 'tls', ...cert, decoy: '/' },
+    'decoy',
+    'needs stealth or transport ws',
+  ],
   [{ transport: 'tls', ...cert, ...SECRET }, 'stealthSecret', 'needs stealth'],
   [{ transport: 'tls', ...cert, wsPath: '/a' }, 'wsPath', 'needs stealth'],
   [{ decoy: '/' }, 'decoy', 'needs stealth'],
@@ -364,6 +367,15 @@ const unfitServer = [
   [{ transport: ['tcp', 'tls'], ...cert }, 'listen', 'one of tcp=, tls='],
   [{ transport: 'wss', ...cert }, 'transport[0]', 'must be one of'],
 ];
+
+t.test('TLS needs a certificate', async (t) => {
+  for (const more of [{}, { tlsKey: own.key }]) {
+    const starting = startServer(t, { transport: 'tls', ...more });
+    const error = await rejection(t, starting);
+    t.match(error, { code: 'ERR_WRAITH_NO_CERTIFICATE', option: 'tlsCert' });
+    t.match(error.message, /is needed for transport tls, .* or acmeDomain/);
+  }
+});
 
 t.test('options of a server that do not fit together', async (t) => {
   for (const [options, option, text] of unfitServer) {

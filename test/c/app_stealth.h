@@ -68,7 +68,9 @@ HELP_UNUSED static void on_visitor(wr_server *s, const wr_visitor *v) {
   snprintf(g->about, sizeof(g->about), "%s sni=%s alpn=%.*s%s",
            v->remote_address, v->server_name, (int)v->alpn.len,
            v->alpn.len > 0 ? (const char *)v->alpn.data : "",
-           v->plain ? " plain" : "");
+           v->astray  ? " astray"
+           : v->plain ? " plain"
+                      : "");
   v->link->user = g;
   v->link->handler = &guest_handler;
   if (wr_link_read_start(v->link) != 0) {
@@ -134,11 +136,12 @@ typedef struct caller {
 } caller;
 
 /* The carrier alone. */
-HELP_UNUSED static void come(caller *c, bool stealth, const char *address) {
+HELP_UNUSED static void come(caller *c, wr_listen_kind kind,
+                             const char *address) {
   wr_link *theirs;
   memset(c, 0, sizeof(*c));
   MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &c->raw, &theirs) == 0);
-  c->err = wr__arrive(a.server, stealth, false, theirs, address);
+  c->err = wr__arrive(a.server, kind, false, theirs, address);
   if (c->err != 0) {
     wr_link_close(theirs, WR_CLOSE_RESET);
   }
@@ -153,7 +156,7 @@ HELP_UNUSED static void shake(caller *c) {
 
 /* With a handshake behind it. */
 HELP_UNUSED static void call(caller *c, const char *address) {
-  come(c, true, address);
+  come(c, WR_LISTEN_STEALTH, address);
   EQ_INT(c->err, 0);
   shake(c);
   EQ_INT(c->tls.n_cb, 1);
@@ -182,7 +185,7 @@ HELP_UNUSED static void leave(caller *c) {
 
 /* TUNNELS */
 
-HELP_UNUSED static void tunnel_start(client *c, bool stealth,
+HELP_UNUSED static void tunnel_start(client *c, wr_listen_kind kind,
                                      const char *address, const char *ws_path,
                                      const char *secret) {
   wr_identity identity = {.key = a.keys[0]};
@@ -198,7 +201,7 @@ HELP_UNUSED static void tunnel_start(client *c, bool stealth,
       .n_identities = 1};
   MUST(wr_mempair_new(&a.e.ctx, APP_PIPE, &o.link, &theirs) == 0);
   client_open(c, &a, 0);
-  if (wr__arrive(a.server, stealth, false, theirs, address) != 0) {
+  if (wr__arrive(a.server, kind, false, theirs, address) != 0) {
     wr_link_close(theirs, WR_CLOSE_RESET);
   }
   MUST(wr_tunnel_connect(c->t, &o) == 0);

@@ -53,11 +53,11 @@ TEST(who_speaks_no_tls_is_a_plain_visitor) {
   caller c;
   prepare();
   begin();
-  come(&c, true, ADDR);
+  come(&c, WR_LISTEN_STEALTH, ADDR);
   say(&c, GET);
   MUST(n_guests == 1);
   EQ_STR(guests[0].text, GET);
-  EQ_STR(guests[0].about, ADDR " sni= alpn= plain");
+  EQ_STR(guests[0].about, ADDR " sni= alpn= astray");
   EQ_UINT(stats().visitors, 1);
   leave(&c);
   finish();
@@ -68,9 +68,9 @@ TEST(tunnels_are_let_in) {
   prepare();
   a.opts.ws_path = "/a";
   begin();
-  tunnel_start(&c[0], true, ADDR, NULL, NULL);
-  tunnel_start(&c[1], true, ADDR, "/a", NULL);
-  tunnel_start(&c[2], false, ADDR, NULL, NULL);
+  tunnel_start(&c[0], WR_LISTEN_STEALTH, ADDR, NULL, NULL);
+  tunnel_start(&c[1], WR_LISTEN_STEALTH, ADDR, "/a", NULL);
+  tunnel_start(&c[2], WR_LISTEN_TLS, ADDR, NULL, NULL);
   for (int i = 0; i < 3; i++) {
     CHECK(c[i].is_up);
   }
@@ -98,10 +98,10 @@ TEST(a_secret_is_asked_for) {
   a.opts.ws_path = "/a";
   a.opts.knock_secret = (wr_slice){secret, sizeof(secret) - 1};
   begin();
-  tunnel_start(&c, true, ADDR, "/a", "the secret");
+  tunnel_start(&c, WR_LISTEN_STEALTH, ADDR, "/a", "the secret");
   CHECK(c.is_up);
   client_close(&c);
-  tunnel_start(&c, true, ADDR, "/a", "a secret");
+  tunnel_start(&c, WR_LISTEN_STEALTH, ADDR, "/a", "a secret");
   EQ_INT(n_guests, 1);
   CHECK(!c.down);
   client_close(&c);
@@ -112,6 +112,78 @@ TEST(a_secret_is_asked_for) {
   leave(&raw);
   EQ_UINT(stats().connections, 1);
   EQ_UINT(stats().visitors, 2);
+  EQ_UINT(stats().knocks_failed, 1);
+  finish();
+}
+
+/* BEHIND A WEB SERVER */
+
+#define FRONT "192.0.2.1"
+#define UPGRADE(path)                                                          \
+  "GET " path " HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\n"            \
+  "Connection: upgrade\r\nSec-WebSocket-Version: 13\r\n"                       \
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+static wr_cidr front;
+
+static void prepare_front(void) {
+  prepare();
+  MUST(wr_cidr_parse(FRONT, &front) == 0);
+  a.opts.trust_proxy = &front;
+  a.opts.n_trust_proxy = 1;
+  a.opts.ws_path = "/a";
+}
+
+TEST(without_tls_only_websockets_are_tunnels) {
+  caller c[2];
+  prepare_front();
+  wr_tls_ctx *tls = a.opts.tls;
+  a.opts.tls = NULL; /* none is needed */
+  begin();
+  come(&c[0], WR_LISTEN_WS, ADDR);
+  EQ_UINT(a.server->n_visitors, 1);
+  say(&c[0], BANNER);
+  MUST(n_guests == 1);
+  EQ_STR(guests[0].text, BANNER);
+  EQ_STR(guests[0].about, ADDR " sni= alpn= plain");
+  EQ_UINT(a.server->n_visitors, 0);
+  LOG_ENDS(&a);
+  come(&c[1], WR_LISTEN_WS, ADDR);
+  say(&c[1], UPGRADE("/a") "X-Forwarded-For: " OTHER "\r\n\r\n");
+  EQ_INT(app_log_holds(&a, "connection opened remote_addr=" ADDR
+                           " transport=ws session="),
+         1);
+  EQ_UINT(a.server->n_visitors, 0);
+  EQ_UINT(stats().startups, 1);
+  leave(&c[0]);
+  leave(&c[1]);
+  a.opts.tls = tls;
+  finish();
+}
+
+TEST(the_front_says_whom_it_speaks_for) {
+  caller c[3];
+  prepare_front();
+  a.opts.max_connections_per_ip = 1;
+  begin();
+  come(&c[0], WR_LISTEN_WS, FRONT);
+  say(&c[0], UPGRADE("/a") "X-Forwarded-For: 10.1.1.1, " OTHER "\r\n\r\n");
+  EQ_INT(app_log_holds(&a, "connection opened remote_addr=" OTHER
+                           " transport=ws session="),
+         1);
+  app_forget_log(&a);
+  come(&c[1], WR_LISTEN_WS, FRONT);
+  say(&c[1], UPGRADE("/a") "X-Forwarded-For: " OTHER "\r\n\r\n");
+  LOGGED(&a, "WARN connection rejected remote_addr=" OTHER
+             " transport=ws reason=max-connections-per-ip");
+  call(&c[2], FRONT); /* one that speaks TLS with us */
+  say(&c[2], UPGRADE("/a") "X-Forwarded-For: " ADDR "\r\n\r\n");
+  EQ_INT(app_log_holds(&a, "connection opened remote_addr=" ADDR
+                           " transport=wss session="),
+         1);
+  for (int i = 0; i < 3; i++) {
+    leave(&c[i]);
+  }
   finish();
 }
 
@@ -127,7 +199,7 @@ static void stuck(client *c, peer *nobody, bool upgrade) {
                               .n_identities = 1};
   memset(nobody, 0, sizeof(*nobody));
   if (upgrade) {
-    tunnel_start(c, true, ADDR, "/other", NULL);
+    tunnel_start(c, WR_LISTEN_STEALTH, ADDR, "/other", NULL);
     EQ_INT(n_guests, 1);
     return;
   }
@@ -217,7 +289,7 @@ TEST(only_a_recognised_tunnel_counts) {
   LOG_ENDS(&a);
   leave(&c[0]);
   EQ_UINT(stats().startups, 0);
-  tunnel_start(&t, true, ADDR, NULL, NULL);
+  tunnel_start(&t, WR_LISTEN_STEALTH, ADDR, NULL, NULL);
   CHECK(t.is_up);
   client_close(&t);
   EQ_UINT(stats().rejected, 1);
@@ -235,10 +307,10 @@ TEST(on_a_plain_tls_listener_all_count_from_the_beginning) {
   a.opts.startups_start = 1;
   a.opts.login_grace_ms = 5000;
   begin();
-  come(&c[0], false, ADDR);
+  come(&c[0], WR_LISTEN_TLS, ADDR);
   EQ_INT(c[0].err, 0);
   EQ_UINT(stats().startups, 1);
-  come(&c[1], false, ADDR);
+  come(&c[1], WR_LISTEN_TLS, ADDR);
   EQ_INT(c[1].err, WR_ELIMIT);
   LOGGED(&a, "WARN connection rejected remote_addr=" ADDR
              " transport=tls reason=max-startups");
@@ -248,7 +320,7 @@ TEST(on_a_plain_tls_listener_all_count_from_the_beginning) {
          "INFO connection opened remote_addr=" ADDR " transport=tls session=1");
   leave(&c[0]);
   EQ_UINT(stats().startups, 0);
-  come(&c[2], false, ADDR);
+  come(&c[2], WR_LISTEN_TLS, ADDR);
   EQ_UINT(stats().startups, 1);
   MUST(wr_link_read_start(c[2].raw) == 0);
   pass(4999);
@@ -256,7 +328,7 @@ TEST(on_a_plain_tls_listener_all_count_from_the_beginning) {
   pass(1);
   EQ_UINT(stats().startups, 0);
   CHECK(c[2].tls.p.eof || c[2].tls.p.closed);
-  tunnel_start(&t, false, ADDR, NULL, NULL);
+  tunnel_start(&t, WR_LISTEN_TLS, ADDR, NULL, NULL);
   CHECK(t.is_up);
   client_close(&t);
   EQ_UINT(stats().startups, 0);
@@ -281,7 +353,7 @@ TEST(the_dice_are_thrown_once) {
   a.e.ctx.rand_data = &eyes;
   begin();
   for (int i = 0; i < 2; i++) {
-    come(&c[i], false, ADDR);
+    come(&c[i], WR_LISTEN_TLS, ADDR);
     EQ_INT(c[i].err, 0);
   }
   eyes = 0; /* who comes now is dropped */
@@ -343,6 +415,32 @@ TEST(behind_a_balancer_too) {
   finish();
 }
 
+/* It need not begin with a header, and HTTP may look like one at first. */
+TEST(a_web_server_in_front_needs_no_header) {
+  static const char post[] = "POST / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+  caller c[3];
+  prepare_front();
+  begin();
+  come_balanced(&c[0], WR_LISTEN_WS);
+  say(&c[0], "P");
+  say(&c[0], post + 1);
+  come_balanced(&c[1], WR_LISTEN_WS);
+  say(&c[1], "PROXY TCP4 " ADDR " 192.0.2.1 1000 443\r\n" GET);
+  MUST(n_guests == 2);
+  EQ_STR(guests[0].text, post);
+  EQ_STR(guests[0].about, FRONT " sni= alpn= plain");
+  EQ_STR(guests[1].about, ADDR " sni= alpn= plain");
+  LOG_ENDS(&a);
+  come_balanced(&c[2], WR_LISTEN_TLS);
+  say(&c[2], post);
+  LOGGED(&a, "WARN connection rejected remote_addr=" FRONT
+             " transport=tls reason=proxy-header");
+  for (int i = 0; i < 3; i++) {
+    leave(&c[i]);
+  }
+  finish();
+}
+
 TEST(the_dice_are_not_thrown_again_after_the_header) {
   caller c[2];
   int eyes = 3; /* the remainder is large */
@@ -371,24 +469,24 @@ TEST(addresses_that_are_full_may_still_visit) {
   prepare();
   a.opts.max_connections_per_ip = 1;
   begin();
-  tunnel_start(&t[0], true, ADDR, NULL, NULL);
+  tunnel_start(&t[0], WR_LISTEN_STEALTH, ADDR, NULL, NULL);
   CHECK(t[0].is_up);
   app_forget_log(&a);
   call(&c, ADDR);
   say(&c, GET);
   EQ_INT(n_guests, 1);
   LOG_ENDS(&a);
-  tunnel_start(&t[1], true, ADDR, NULL, NULL);
+  tunnel_start(&t[1], WR_LISTEN_STEALTH, ADDR, NULL, NULL);
   CHECK(!t[1].is_up && t[1].down);
   LOGGED(&a, "WARN connection rejected remote_addr=" ADDR
              " transport=tls reason=max-connections-per-ip");
   client_close(&t[1]);
-  tunnel_start(&t[1], true, OTHER, NULL, NULL);
+  tunnel_start(&t[1], WR_LISTEN_STEALTH, OTHER, NULL, NULL);
   CHECK(t[1].is_up);
   client_close(&t[0]);
   client_close(&t[1]);
   leave(&c);
-  come(&c, false, ADDR);
+  come(&c, WR_LISTEN_TLS, ADDR);
   EQ_INT(c.err, 0);
   leave(&c);
   finish();
@@ -415,7 +513,7 @@ TEST(addresses_that_are_kept_out_may_still_visit) {
   LOGGED(&a, "WARN connection rejected remote_addr=" ADDR
              " transport=tls reason=penalty");
   leave(&c);
-  come(&c, false, ADDR);
+  come(&c, WR_LISTEN_TLS, ADDR);
   EQ_INT(c.err, WR_ELIMIT);
   leave(&c);
   finish();
@@ -427,7 +525,7 @@ TEST(visitors_never_earn_a_penalty) {
   a.opts.penalty_ms = 100000;
   begin();
   for (int i = 0; i < 20; i++) {
-    come(&c, true, ADDR);
+    come(&c, WR_LISTEN_STEALTH, ADDR);
     say(&c, i % 2 == 0 ? "\x16\x03\x01\x00\x05garbage" : GET);
     leave(&c);
     call(&c, ADDR);
@@ -449,22 +547,22 @@ TEST(undecided_connections_are_bounded) {
   prepare();
   a.opts.max_visitors = 2;
   begin();
-  come(&c[0], true, ADDR);
+  come(&c[0], WR_LISTEN_STEALTH, ADDR);
   call(&c[1], OTHER);
-  come(&c[2], true, ADDR);
+  come(&c[2], WR_LISTEN_STEALTH, ADDR);
   EQ_INT(c[2].err, WR_ELIMIT);
   leave(&c[2]);
   LOG_ENDS(&a);
   say(&c[1], GET); /* it is the web site's now */
   EQ_INT(n_guests, 1);
   call(&c[2], ADDR);
-  come(&c[3], true, ADDR);
+  come(&c[3], WR_LISTEN_STEALTH, ADDR);
   EQ_INT(c[3].err, WR_ELIMIT);
   leave(&c[3]);
   say(&c[2], BANNER);
   call(&c[3], ADDR);
   leave(&c[3]); /* who goes makes room */
-  tunnel_start(&t, true, ADDR, NULL, NULL);
+  tunnel_start(&t, WR_LISTEN_STEALTH, ADDR, NULL, NULL);
   CHECK(t.is_up);
   client_close(&t);
   shake(&c[0]);

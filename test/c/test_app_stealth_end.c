@@ -8,7 +8,7 @@ TEST(a_handshake_has_its_time) {
   caller c;
   prepare();
   begin();
-  come(&c, true, ADDR);
+  come(&c, WR_LISTEN_STEALTH, ADDR);
   MUST(wr_link_read_start(c.raw) == 0);
   pass(WR_TLS_HANDSHAKE_MS - 1);
   EQ_UINT(a.server->n_visitors, 1);
@@ -27,7 +27,7 @@ TEST(first_bytes_have_theirs_from_the_handshake_on) {
   prepare();
   a.opts.ws_path = "/a";
   begin();
-  come(&c, true, ADDR);
+  come(&c, WR_LISTEN_STEALTH, ADDR);
   pass(30000);
   shake(&c);
   MUST(c.tls.p.link != NULL && wr_link_read_start(c.tls.p.link) == 0);
@@ -77,16 +77,16 @@ static void close_with(uint64_t drain_ms) {
   prepare();
   a.opts.ws_path = "/a";
   begin();
-  come(&c[0], true, ADDR);
-  come(&c[1], true, ADDR);
+  come(&c[0], WR_LISTEN_STEALTH, ADDR);
+  come(&c[1], WR_LISTEN_STEALTH, ADDR);
   say(&c[1], "\x16\x03\x01\x02");
   call(&c[2], ADDR);
   call(&c[3], ADDR);
   say(&c[3], "GET / HT");
-  come(&c[4], false, ADDR);
+  come(&c[4], WR_LISTEN_TLS, ADDR);
   call(&c[5], ADDR);
   say(&c[5], GET);
-  tunnel_start(&t, true, ADDR, NULL, NULL);
+  tunnel_start(&t, WR_LISTEN_STEALTH, ADDR, NULL, NULL);
   CHECK(t.is_up);
   EQ_UINT(a.server->n_visitors, 4);
   for (int i = 0; i < 5; i++) {
@@ -119,7 +119,7 @@ TEST(a_handshake_that_ends_after_the_server_began_to) {
   caller c;
   prepare();
   begin();
-  come(&c, true, ADDR);
+  come(&c, WR_LISTEN_STEALTH, ADDR);
   const wr_tls_options o = {.server_name = "a.test"};
   MUST(wr_tls_start(c.raw, trusting, &o, on_side, &c.tls, &c.tls.tls) == 0);
   wr_server_close(a.server, 60000);
@@ -137,14 +137,14 @@ TEST(a_certificate_changes_under_a_handshake) {
   const cert_spec host = {.names = "DNS:a.test"};
   prepare();
   begin();
-  come(&c[0], true, ADDR);
+  come(&c[0], WR_LISTEN_STEALTH, ADDR);
   pki_make(&other, &host);
   wr_tls_ctx *next = serve_with(&a.e, &other);
   wr_server_set_tls(a.server, next);
   wr_tls_ctx_unref(next);
   shake(&c[0]);
   EQ_INT(c[0].tls.status, 0); /* it has begun with the first one */
-  come(&c[1], true, ADDR);
+  come(&c[1], WR_LISTEN_STEALTH, ADDR);
   shake(&c[1]);
   EQ_INT(c[1].tls.status, WR_ETLS_CERTIFICATE);
   leave(&c[0]);

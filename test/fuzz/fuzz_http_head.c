@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/errors.h"
-#include "net/http_head.h"
+#include "net/forwarded.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,6 +30,8 @@ static void check_parts(const wr_http_head *h, const uint8_t *text) {
     WR_ASSERT(n <= h->n);
     (void)wr_http_lists(h, text, "connection", value);
   }
+  wr_ip ip = {0};
+  WR_ASSERT(wr_forwarded_for(h, text, NULL, 0, &ip) == (ip.family != 0));
 }
 
 static int feed(wr_http_head *h, wr_http_kind kind, const uint8_t *text,

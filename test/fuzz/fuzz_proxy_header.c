@@ -28,7 +28,7 @@ static size_t feed(wr_proxy_header *h, const uint8_t *data, size_t size,
 
 static void check_outcome(const wr_proxy_header *h, size_t taken) {
   WR_ASSERT(h->len <= WR_PROXY_LINE_MAX);
-  WR_ASSERT(h->state != WR_PROXY_NONE || taken == 0);
+  WR_ASSERT(h->state != WR_PROXY_NONE || taken == h->len);
   WR_ASSERT(h->state != WR_PROXY_SOURCE || h->source.family == 4 ||
             h->source.family == 6);
 }

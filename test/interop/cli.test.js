@@ -52,8 +52,11 @@ lab('wrong usage', {}, async (t, lab) => {
   await is([...dial, '--keepalive', '0'], /--keepalive: .* seconds/);
   const limit = (...args) => [...serve, '127.0.0.1:0', ...args];
   await is(limit('--stealth'), /--stealth: needs transport tls/);
-  await is(limit('--decoy', 'x'), /--decoy: needs stealth/);
-  await is(limit('--transport', 'tls'), /--tls-cert: is needed/);
+  await is(limit('--decoy', 'x'), /--decoy: needs stealth or transport ws/);
+  await is(
+    limit('--transport', 'tls'),
+    /--tls-cert: transport tls needs a certificate; .*--tls-cert chain/,
+  );
   await is(limit('--max-startups', '9:30:8'), /--max-startups.start: must be/);
   await is(limit('--max-startups', '9:30'), /--max-startups: "9:30" is not/);
   await is(limit('--penalty-time', '-1'), /--penalty-time/);

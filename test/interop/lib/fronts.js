@@ -55,8 +55,9 @@ const passTo = (url, more = '') => `location / {
       ${more}
     }`;
 
-// haproxy for TCP; `lines` say where to.
-function haproxy(lab, lines) {
+// haproxy for TCP; `lines` say where to. It ends TLS if `pem` has a certificate
+// and its key.
+function haproxy(lab, lines, { pem } = {}) {
   const config = (port) => `
 global
   maxconn 100
@@ -66,7 +67,7 @@ defaults
   timeout client 60s
   timeout server 60s
 frontend front
-  bind 127.0.0.1:${port}
+  bind 127.0.0.1:${port}${pem ? ` ssl crt ${pem}` : ''}
 ${lines}
 `;
   return listening(lab, 'haproxy', (port) => [
