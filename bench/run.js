@@ -1,7 +1,8 @@
 'use strict';
 // Compares Wraith with OpenSSH on this machine, in one run:
 //   npm run bench -- [--quick] [--runs n] [--only section]... [--json]
-// The sections are those of bench/sections.js. Progress goes to stderr.
+// The sections are those of bench/sections.js and of the files beside it that
+// `sections` below names. Progress goes to stderr.
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -10,9 +11,13 @@ const { Failure, say, start } = require('../scripts/util/proc.js');
 const peers = require('../scripts/peers.js');
 const openssh = require('./openssh.js');
 const report = require('./report.js');
-const sections = require('./sections.js');
 const { Program, buildHelpers } = require('./tools.js');
 const { WraithServer } = require('./wraith.js');
+
+const sections = {
+  ...require('./sections.js'),
+  ...require('./carriers.js'),
+};
 
 const STARTERS = { wraith: WraithServer, openssh: openssh.Sshd };
 
