@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
+const { selfSigned } = require('../lib/acme.js');
 const { Failure, say, start } = require('../scripts/util/proc.js');
 const peers = require('../scripts/peers.js');
 const openssh = require('./openssh.js');
@@ -17,9 +18,22 @@ const { WraithServer } = require('./wraith.js');
 const sections = {
   ...require('./sections.js'),
   ...require('./carriers.js'),
+  ...require('./handshakes.js'),
 };
 
 const STARTERS = { wraith: WraithServer, openssh: openssh.Sshd };
+
+/** One for whoever is measured over TLS: { cert, key } as files in dir. */
+function certificate(dir) {
+  const { cert, key } = selfSigned(['127.0.0.1']);
+  const files = {
+    cert: path.join(dir, 'tls-cert.pem'),
+    key: path.join(dir, 'tls-key.pem'),
+  };
+  fs.writeFileSync(files.cert, cert);
+  fs.writeFileSync(files.key, key, { mode: 0o600 });
+  return files;
+}
 
 class Bench {
   rows = [];
@@ -36,7 +50,8 @@ class Bench {
     const hostKey = generateKeyPair({ comment: 'host' });
     const userKey = generateKeyPair({ comment: 'user' });
     const userKeyFile = openssh.setUp(this.dir, hostKey, userKey);
-    this.access = { dir: this.dir, hostKey, userKey, userKeyFile };
+    const tls = certificate(this.dir);
+    this.access = { dir: this.dir, hostKey, userKey, userKeyFile, tls };
     this.sink = new Program(this.helpers.blast, ['serve']);
     this.target = Number(await this.sink.line());
     for (const name of Object.keys(STARTERS)) await this.restart(name);
@@ -52,7 +67,11 @@ class Bench {
 
   add(...rows) {
     this.rows.push(...rows);
-    for (const row of rows) process.stderr.write(`${report.progress(row)}\n`);
+    for (const row of rows) this.note(report.progress(row));
+  }
+
+  note(text) {
+    process.stderr.write(`${text}\n`);
   }
 
   lastOf(what) {
@@ -120,7 +139,7 @@ async function main(args) {
   try {
     await bench.open();
     for (const name of names) {
-      process.stderr.write(`# ${name}\n`);
+      bench.note(`# ${name}`);
       await sections[name](bench);
     }
   } finally {
