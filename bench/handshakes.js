@@ -64,6 +64,7 @@ async function handshakeRate(server, kind, seconds) {
   return { rate: count / took, cpu: (cpu / count) * 1e3 };
 }
 
+/** (k) */
 async function handshakes(bench) {
   for (const name of ['nginx', 'openssl']) {
     if (peers.find(name)) continue;

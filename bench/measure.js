@@ -64,15 +64,18 @@ const perPeer = (tunnels, run) =>
     Object.entries(tunnels).map(([name, tunnel]) => [name, () => run(tunnel)]),
   );
 
-async function transferRows(bench, tunnels, label, spec) {
-  const { kind = 'forward', direction, streams = 1, ms, target } = spec;
-  const results = await alternate(
-    bench.runs,
-    perPeer(tunnels, (tunnel) =>
-      transfer(bench, tunnel, kind, direction, streams, ms ?? bench.ms),
-    ),
+/** { name: [what transfer() gives, …] } of tunnels that take turns. */
+function transfers(bench, tunnels, spec) {
+  const { kind = 'forward', direction, streams = 1, ms = bench.ms } = spec;
+  const each = perPeer(tunnels, (tunnel) =>
+    transfer(bench, tunnel, kind, direction, streams, ms),
   );
-  bench.add(row(label, 'MB/s', pick(results, 'rate'), 'more', target));
+  return alternate(bench.runs, each);
+}
+
+function addTransfers(bench, label, results, spec) {
+  const rates = pick(results, 'rate');
+  bench.add(row(label, 'MB/s', rates, 'more', spec.target));
   if (spec.cpu === false) return;
   const { cpuTarget = 0.9 } = spec;
   const cpu = row(
@@ -89,21 +92,43 @@ async function transferRows(bench, tunnels, label, spec) {
   bench.add(cpu);
 }
 
+async function transferRows(bench, tunnels, label, spec) {
+  const results = await transfers(bench, tunnels, spec);
+  addTransfers(bench, label, results, spec);
+}
+
+/** The 50th and the 99th percentile. */
+function addTimes(bench, label, results) {
+  for (const key of ['p50', 'p99']) {
+    bench.add(row(`${label}, ${key}`, 'us', pick(results, key), 'less'));
+  }
+}
+
+/** Two of many results, the first as Wraith's column: of one carrier. */
+const pair = (results, own, peer) => ({
+  wraith: results[own],
+  [peer]: results[peer],
+});
+
 async function sessionRate(bench, client, { server, parallel }) {
   const before = cpuWithChildren(server.pid);
   const options = { ...bench.access, server, target: bench.target };
   const spec = { ms: bench.ms, parallel };
-  const { count, seconds } = await client.sessions(options, spec);
+  const { count, seconds, ...times } = await client.sessions(options, spec);
   const cpu = cpuWithChildren(server.pid) - before;
-  return { rate: count / seconds, cpu: (cpu / count) * 1e3 };
+  return { rate: count / seconds, cpu: (cpu / count) * 1e3, ...times };
 }
 
 module.exports = {
   FIRST_CIPHER,
+  addTimes,
+  addTransfers,
   blast,
+  pair,
   perPeer,
   pick,
   sessionRate,
   transferRows,
+  transfers,
   whileUp,
 };

@@ -3,7 +3,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const peers = require('../scripts/peers.js');
-const { output } = require('../scripts/util/proc.js');
+const { Failure, output } = require('../scripts/util/proc.js');
 const { freePort, untilListening } = require('../test/interop/lib/net.js');
 const { Program } = require('../test/interop/lib/program.js');
 
@@ -47,9 +47,7 @@ class Nginx {
       await untilListening(place, () => self.program.running);
     } catch (error) {
       await self.stop();
-      throw new Error(`nginx does not listen; ${self.program}`, {
-        cause: error,
-      });
+      throw new Failure(`nginx: ${error.message}; ${self.program}`);
     }
     return self;
   }
@@ -63,6 +61,11 @@ class Nginx {
   }
 }
 
-const version = () => output('sh', ['-c', `${peers.path('nginx')} -v 2>&1`]);
+/** Null where it is not here. */
+function version() {
+  const file = peers.find('nginx');
+  const said = file && output('sh', ['-c', `${file} -v 2>&1`]);
+  return said && said.replace(/^.*: /, '');
+}
 
 module.exports = { Nginx, version };

@@ -3,6 +3,9 @@
 //   npm run bench -- [--quick] [--runs n] [--only section]... [--json]
 // The sections are those of bench/sections.js and of the files beside it that
 // `sections` below names. Progress goes to stderr.
+// Two more peers take part where they are: chisel and wstunnel, in PATH or where
+// WRAITH_BENCH_CHISEL and WRAITH_BENCH_WSTUNNEL say. nginx and openssl are
+// Debian's, for the section `handshakes`.
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -10,7 +13,9 @@ const { parseArgs } = require('node:util');
 const { selfSigned } = require('../lib/acme.js');
 const { Failure, say, start } = require('../scripts/util/proc.js');
 const peers = require('../scripts/peers.js');
+const nginx = require('./nginx.js');
 const openssh = require('./openssh.js');
+const others = require('./others.js');
 const report = require('./report.js');
 const { Program, buildHelpers } = require('./tools.js');
 const { WraithServer } = require('./wraith.js');
@@ -118,6 +123,7 @@ function machine() {
     kernel: os.release(),
     node: process.version,
     openssh: openssh.version(),
+    others: [nginx.version(), ...others.versions()].filter(Boolean),
     wraith: {
       version: require('../package.json').version,
       ...require('..').buildInfo(),
@@ -125,9 +131,10 @@ function machine() {
   };
 }
 
-function describe({ cpu, cores, kernel, node, openssh: ssh, wraith }) {
+function describe(about) {
+  const { cpu, cores, kernel, node, openssh: ssh, wraith } = about;
   const own = `Wraith ${wraith.version} (libssh ${wraith.libssh}, OpenSSL ${wraith.openssl})`;
-  return `${cores} cores of ${cpu}, Linux ${kernel}, Node ${node}\n${own}\n${ssh}`;
+  return `${cores} cores of ${cpu}, Linux ${kernel}, Node ${node}\n${own}\n${[ssh, ...about.others].join('\n')}`;
 }
 
 async function main(args) {
