@@ -5,6 +5,7 @@
      blast rate <via> up|down|both <n> <ms>  throughput over n streams
      blast ping <via> <ms>                   1-byte round trips
      blast conns <via> <n> <ms>              connections, n at a time
+     blast first <via> <ms>                  from connect() to the first byte
      blast hold <via> <n>                    n connections that stay
 
    <via> is port (the tunnel's listener) or port:target (the tunnel's SOCKS5
@@ -305,14 +306,28 @@ static int by_value(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-static int ping(uint64_t us) {
+static uint64_t *times(void) {
   uint64_t *t = malloc(MAX_PINGS * sizeof(*t));
-  size_t n = 0;
-  int fd = open_stream('e', 0);
-  char c = 0;
   if (t == NULL) {
     die("malloc");
   }
+  return t;
+}
+
+/* Microseconds; frees them. */
+static void print_times(uint64_t *t, size_t n) {
+  qsort(t, n, sizeof(*t), by_value);
+  printf("{\"count\":%zu,\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f}\n", n,
+         (double)t[n / 2] / 1e3, (double)t[n * 99 / 100] / 1e3,
+         (double)t[n - 1] / 1e3);
+  free(t);
+}
+
+static int ping(uint64_t us) {
+  uint64_t *t = times();
+  size_t n = 0;
+  int fd = open_stream('e', 0);
+  char c = 0;
   wait_for_go();
   uint64_t end = now_ns() + us * 1000;
   uint64_t before = now_ns();
@@ -324,11 +339,25 @@ static int ping(uint64_t us) {
     t[n++] = after - before;
     before = after;
   }
-  qsort(t, n, sizeof(*t), by_value);
-  printf("{\"count\":%zu,\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f}\n", n,
-         (double)t[n / 2] / 1e3, (double)t[n * 99 / 100] / 1e3,
-         (double)t[n - 1] / 1e3);
-  free(t);
+  print_times(t, n);
+  return 0;
+}
+
+/* The target answers as soon as it has what a connection begins with. */
+static int first(uint64_t us) {
+  uint64_t *t = times();
+  size_t n = 0;
+  close(open_stream('c', 0));
+  wait_for_go();
+  uint64_t end = now_ns() + us * 1000;
+  uint64_t before = now_ns();
+  while (before < end && n < MAX_PINGS) {
+    int fd = open_stream('c', 0);
+    t[n++] = now_ns() - before;
+    close(fd);
+    before = now_ns();
+  }
+  print_times(t, n);
   return 0;
 }
 
@@ -387,6 +416,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(what, "ping") == 0 && argc == 4) {
       return ping(strtoull(argv[3], NULL, 10) * 1000);
+    }
+    if (strcmp(what, "first") == 0 && argc == 4) {
+      return first(strtoull(argv[3], NULL, 10) * 1000);
     }
     if (strcmp(what, "conns") == 0 && argc == 5) {
       return conns(atoi(argv[3]), strtoull(argv[4], NULL, 10) * 1000);

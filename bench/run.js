@@ -1,20 +1,44 @@
 'use strict';
 // Compares Wraith with OpenSSH on this machine, in one run:
 //   npm run bench -- [--quick] [--runs n] [--only section]... [--json]
-// The sections are those of bench/sections.js. Progress goes to stderr.
+// The sections are those of bench/sections.js and of the files beside it that
+// `sections` below names. Progress goes to stderr.
+// Two more peers take part where they are: chisel and wstunnel, in PATH or where
+// WRAITH_BENCH_CHISEL and WRAITH_BENCH_WSTUNNEL say. nginx and openssl are
+// Debian's, for the section `handshakes`.
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
+const { selfSigned } = require('../lib/acme.js');
 const { Failure, say, start } = require('../scripts/util/proc.js');
 const peers = require('../scripts/peers.js');
+const nginx = require('./nginx.js');
 const openssh = require('./openssh.js');
+const others = require('./others.js');
 const report = require('./report.js');
-const sections = require('./sections.js');
 const { Program, buildHelpers } = require('./tools.js');
 const { WraithServer } = require('./wraith.js');
 
+const sections = {
+  ...require('./sections.js'),
+  ...require('./carriers.js'),
+  ...require('./handshakes.js'),
+};
+
 const STARTERS = { wraith: WraithServer, openssh: openssh.Sshd };
+
+/** One for whoever is measured over TLS: { cert, key } as files in dir. */
+function certificate(dir) {
+  const { cert, key } = selfSigned(['127.0.0.1']);
+  const files = {
+    cert: path.join(dir, 'tls-cert.pem'),
+    key: path.join(dir, 'tls-key.pem'),
+  };
+  fs.writeFileSync(files.cert, cert);
+  fs.writeFileSync(files.key, key, { mode: 0o600 });
+  return files;
+}
 
 class Bench {
   rows = [];
@@ -31,7 +55,8 @@ class Bench {
     const hostKey = generateKeyPair({ comment: 'host' });
     const userKey = generateKeyPair({ comment: 'user' });
     const userKeyFile = openssh.setUp(this.dir, hostKey, userKey);
-    this.access = { dir: this.dir, hostKey, userKey, userKeyFile };
+    const tls = certificate(this.dir);
+    this.access = { dir: this.dir, hostKey, userKey, userKeyFile, tls };
     this.sink = new Program(this.helpers.blast, ['serve']);
     this.target = Number(await this.sink.line());
     for (const name of Object.keys(STARTERS)) await this.restart(name);
@@ -47,7 +72,11 @@ class Bench {
 
   add(...rows) {
     this.rows.push(...rows);
-    for (const row of rows) process.stderr.write(`${report.progress(row)}\n`);
+    for (const row of rows) this.note(report.progress(row));
+  }
+
+  note(text) {
+    process.stderr.write(`${text}\n`);
   }
 
   lastOf(what) {
@@ -94,6 +123,7 @@ function machine() {
     kernel: os.release(),
     node: process.version,
     openssh: openssh.version(),
+    others: [nginx.version(), ...others.versions()].filter(Boolean),
     wraith: {
       version: require('../package.json').version,
       ...require('..').buildInfo(),
@@ -101,9 +131,10 @@ function machine() {
   };
 }
 
-function describe({ cpu, cores, kernel, node, openssh: ssh, wraith }) {
+function describe(about) {
+  const { cpu, cores, kernel, node, openssh: ssh, wraith } = about;
   const own = `Wraith ${wraith.version} (libssh ${wraith.libssh}, OpenSSL ${wraith.openssl})`;
-  return `${cores} cores of ${cpu}, Linux ${kernel}, Node ${node}\n${own}\n${ssh}`;
+  return `${cores} cores of ${cpu}, Linux ${kernel}, Node ${node}\n${own}\n${[ssh, ...about.others].join('\n')}`;
 }
 
 async function main(args) {
@@ -115,7 +146,7 @@ async function main(args) {
   try {
     await bench.open();
     for (const name of names) {
-      process.stderr.write(`# ${name}\n`);
+      bench.note(`# ${name}`);
       await sections[name](bench);
     }
   } finally {

@@ -1,31 +1,26 @@
 'use strict';
-// What is measured, section by section. Each takes the bench and yields rows.
+// Wraith against OpenSSH, section by section. Each takes the bench and yields
+// rows.
 const { SshTunnel, sshW } = require('./openssh.js');
-const { cpuOfAll, cpuWithChildren, pssOfAll } = require('./proc.js');
+const {
+  FIRST_CIPHER,
+  blast,
+  perPeer,
+  pick,
+  sessionRate,
+  transferRows,
+  whileUp,
+} = require('./measure.js');
+const { pssOfAll } = require('./proc.js');
 const { alternate, row } = require('./stats.js');
 const { Program, wait } = require('./tools.js');
 const { WraithClient, WraithTunnel } = require('./wraith.js');
 
-const GB = 1e9;
 const CIPHERS = {
-  'aes256-gcm': { name: 'aes256-gcm@openssh.com', target: 1.1 },
+  'aes256-gcm': { name: FIRST_CIPHER, target: 1.1 },
   'aes128-gcm': { name: 'aes128-gcm@openssh.com', target: 1.1 },
   chacha20: { name: 'chacha20-poly1305@openssh.com', target: 1.3 },
 };
-const FIRST = CIPHERS['aes256-gcm'].name;
-
-/** Runs work({ name: tunnel }), each begun by its function of `starts`. */
-async function whileUp(starts, work) {
-  const tunnels = {};
-  try {
-    for (const [name, begin] of Object.entries(starts)) {
-      tunnels[name] = await begin();
-    }
-    return await work(tunnels);
-  } finally {
-    for (const tunnel of Object.values(tunnels)) await tunnel.stop();
-  }
-}
 
 /** Both tunnels with one cipher; through(port) gives each server's port. */
 async function withTunnels(bench, cipher, work, through = (port) => port) {
@@ -40,74 +35,6 @@ async function withTunnels(bench, cipher, work, through = (port) => port) {
     openssh: starter('openssh', SshTunnel),
   };
   return whileUp(starts, work);
-}
-
-/** A blast client from "ready" to its result. */
-async function blast(bench, args, around = (go) => go()) {
-  const program = new Program(bench.helpers.blast, args.map(String));
-  await program.line();
-  const result = await around(async () => {
-    program.write('\n');
-    return JSON.parse(await program.line());
-  });
-  await program.ended;
-  return result;
-}
-
-/** Throughput and CPU seconds per GB of the tunnel's own processes. */
-function transfer(bench, tunnel, kind, direction, streams, ms) {
-  const { client, server } = tunnel.pids();
-  const args = ['rate', tunnel.via(kind), direction, streams, ms];
-  return blast(bench, args, async (go) => {
-    const before = [cpuOfAll(client), cpuOfAll(server)];
-    const { bytes, seconds } = await go();
-    const after = [cpuOfAll(client), cpuOfAll(server)];
-    const perGB = after.map((v, i) => ((v - before[i]) * GB) / bytes);
-    return {
-      rate: bytes / seconds / 1e6,
-      client: perGB[0],
-      server: perGB[1],
-      cpu: perGB[0] + perGB[1],
-    };
-  });
-}
-
-const pick = (results, key) =>
-  Object.fromEntries(
-    Object.entries(results).map(([name, list]) => [
-      name,
-      list.map((one) => one[key]),
-    ]),
-  );
-
-const perPeer = (tunnels, run) =>
-  Object.fromEntries(
-    Object.entries(tunnels).map(([name, tunnel]) => [name, () => run(tunnel)]),
-  );
-
-async function transferRows(bench, tunnels, label, spec) {
-  const { kind = 'forward', direction, streams = 1, ms, target } = spec;
-  const results = await alternate(
-    bench.runs,
-    perPeer(tunnels, (tunnel) =>
-      transfer(bench, tunnel, kind, direction, streams, ms ?? bench.ms),
-    ),
-  );
-  bench.add(row(label, 'MB/s', pick(results, 'rate'), 'more', target));
-  if (spec.cpu === false) return;
-  const { cpuTarget = 0.9 } = spec;
-  const cpu = row(
-    `${label}, CPU`,
-    's/GB',
-    pick(results, 'cpu'),
-    'less',
-    cpuTarget ?? undefined,
-  );
-  cpu.parts = {
-    client: row('client', 's/GB', pick(results, 'client'), 'less'),
-    server: row('server', 's/GB', pick(results, 'server'), 'less'),
-  };
-  bench.add(cpu);
 }
 
 /** (a) One stream, each cipher, through a forward and through SOCKS5. */
@@ -127,7 +54,7 @@ async function stream(bench) {
 
 /** (b) */
 async function streams8(bench) {
-  await withTunnels(bench, FIRST, async (tunnels) => {
+  await withTunnels(bench, FIRST_CIPHER, async (tunnels) => {
     for (const direction of ['up', 'down']) {
       const spec = { direction, streams: 8, target: 1.1 };
       await transferRows(bench, tunnels, `8 streams ${direction}`, spec);
@@ -152,7 +79,7 @@ async function delay(bench) {
       }
     };
     try {
-      await withTunnels(bench, FIRST, work, through);
+      await withTunnels(bench, FIRST_CIPHER, work, through);
     } finally {
       for (const relay of relays) await relay.stop();
     }
@@ -183,7 +110,7 @@ async function pingUnder(bench, tunnel, load) {
 
 /** (d) */
 async function ping(bench) {
-  await withTunnels(bench, FIRST, async (tunnels) => {
+  await withTunnels(bench, FIRST_CIPHER, async (tunnels) => {
     for (const load of ['idle', 'up', 'down', 'both']) {
       const results = await alternate(
         bench.runs,
@@ -201,7 +128,7 @@ async function ping(bench) {
 
 /** (e) Connections through one session. */
 async function connections(bench) {
-  await withTunnels(bench, FIRST, async (tunnels) => {
+  await withTunnels(bench, FIRST_CIPHER, async (tunnels) => {
     for (const parallel of [1, 8]) {
       const results = await alternate(
         bench.runs,
@@ -215,15 +142,6 @@ async function connections(bench) {
       bench.add(row(label, '/s', pick(results, 'rate'), 'more'));
     }
   });
-}
-
-async function sessionRate(bench, client, { server, parallel }) {
-  const before = cpuWithChildren(server.pid);
-  const options = { ...bench.access, server, target: bench.target };
-  const spec = { ms: bench.ms, parallel };
-  const { count, seconds } = await client.sessions(options, spec);
-  const cpu = cpuWithChildren(server.pid) - before;
-  return { rate: count / seconds, cpu: (cpu / count) * 1e3 };
 }
 
 async function sshRate(bench) {
@@ -314,7 +232,7 @@ async function memory(bench) {
   const results = { wraith: [], openssh: [] };
   for (let i = 0; i < runs; i++) {
     await bench.restart('wraith');
-    await withTunnels(bench, FIRST, async (tunnels) => {
+    await withTunnels(bench, FIRST_CIPHER, async (tunnels) => {
       for (const name of Object.keys(tunnels)) {
         results[name].push(await channelMemory(bench, tunnels[name], 500));
       }
@@ -326,56 +244,6 @@ async function memory(bench) {
   );
 }
 
-/** Ours over another carrier than TCP: { wraith: that one, tcp }. */
-function carrierStarts(bench, transport) {
-  const server = bench.servers.wraith;
-  const { access, target } = bench;
-  const options = { ...access, server, target, cipher: FIRST };
-  return {
-    wraith: () => WraithTunnel.start({ ...options, transport }),
-    tcp: () => WraithTunnel.start(options),
-  };
-}
-
-async function carrierSessions(bench, transport) {
-  const client = new WraithClient();
-  const server = bench.servers.wraith;
-  const run = (options) => () =>
-    sessionRate({ ...bench, access: { ...bench.access, ...options } }, client, {
-      server,
-      parallel: 8,
-    });
-  try {
-    const results = await alternate(bench.runs, {
-      wraith: run({ transport }),
-      tcp: run({}),
-    });
-    const label = `sessions over ${transport}, 8 at once`;
-    bench.add(
-      row(label, '/s', pick(results, 'rate'), 'more'),
-      row(`${label}, CPU of server`, 'ms', pick(results, 'cpu'), 'less'),
-    );
-  } finally {
-    await client.stop();
-  }
-}
-
-/** (h) TLS and WebSocket against TCP. */
-async function carriers(bench) {
-  for (const [transport, target] of [
-    ['tls', 0.7],
-    ['wss', 0.5],
-  ]) {
-    await whileUp(carrierStarts(bench, transport), async (tunnels) => {
-      for (const direction of ['up', 'down']) {
-        const spec = { direction, target, cpuTarget: null };
-        await transferRows(bench, tunnels, `${transport} ${direction}`, spec);
-      }
-    });
-    await carrierSessions(bench, transport);
-  }
-}
-
 module.exports = {
   stream,
   streams8,
@@ -384,5 +252,4 @@ module.exports = {
   connections,
   sessions,
   memory,
-  carriers,
 };

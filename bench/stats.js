@@ -7,6 +7,12 @@ function median(values) {
   return (sorted[half - 1] + sorted[half]) / 2;
 }
 
+/** As bench/blast.c does: what `share` of them does not exceed. */
+function quantile(values, share) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length * share)];
+}
+
 function summary(values) {
   return {
     median: median(values),
@@ -64,4 +70,4 @@ function row(what, unit, samples, better, target) {
   return result;
 }
 
-module.exports = { median, summary, alternate, row };
+module.exports = { median, quantile, summary, alternate, row };

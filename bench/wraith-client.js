@@ -2,6 +2,7 @@
 // The client's side, told what to do by messages.
 const { once } = require('node:events');
 const { connect, createTunnel } = require('..');
+const { quantile } = require('./stats.js');
 const { answer } = require('./tools.js');
 
 const kInternal = Symbol.for('wraith.internal');
@@ -21,16 +22,24 @@ function options({ port, identity, hostKey, user, ciphers, transport }) {
   };
 }
 
-/** Connect, log in, one byte there and back on one channel, close. */
+const seconds = (start) => Number(process.hrtime.bigint() - start) / 1e9;
+
+/**
+ * Connect, log in, one byte there and back on one channel, close. Resolves to
+ * the seconds until that byte.
+ */
 async function oneSession(o) {
+  const start = process.hrtime.bigint();
   const destination = `127.0.0.1:${o.target}`;
   const stream = await connect({ ...options(o), destination });
   const head = Buffer.alloc(9);
   head.write('e');
   stream.write(head);
   await once(stream, 'data');
+  const took = seconds(start);
   stream.destroy();
   await once(stream, 'close');
+  return took;
 }
 
 answer({
@@ -52,15 +61,19 @@ answer({
   async sessions(o) {
     const start = process.hrtime.bigint();
     const end = start + BigInt(o.ms) * 1000000n;
-    let count = 0;
+    const times = [];
     const loop = async () => {
       while (process.hrtime.bigint() < end) {
-        await oneSession(o);
-        count++;
+        times.push(await oneSession(o));
       }
     };
     await Promise.all(Array.from({ length: o.parallel }, loop));
-    return { count, seconds: Number(process.hrtime.bigint() - start) / 1e9 };
+    return {
+      count: times.length,
+      seconds: seconds(start),
+      p50: quantile(times, 0.5) * 1e6,
+      p99: quantile(times, 0.99) * 1e6,
+    };
   },
 
   /** n sessions that stay. */

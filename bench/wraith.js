@@ -10,13 +10,14 @@ function start(name) {
 }
 
 class WraithServer {
-  static async start({ hostKey, userKey, user }) {
+  static async start({ hostKey, userKey, user, tls }) {
     const self = new WraithServer();
     self.user = user;
     self.worker = start('wraith-server.js');
     const { port, tlsPort } = await self.worker.ask('start', {
       hostKey: hostKey.privateKey.toString(),
       authorizedKeys: userKey.publicKey,
+      tls,
     });
     self.port = port;
     self.tlsPort = tlsPort;
