@@ -48,6 +48,7 @@ const peers = {
   sslscan: { package: 'sslscan' },
   testssl: { package: 'testssl.sh' },
   tshark: { package: 'tshark' },
+  dumpcap: { package: 'wireshark-common' },
   ndpiReader: { package: 'libndpi-bin' },
   chromium: { package: 'chromium' },
   'ssh-audit': { package: 'ssh-audit' },

