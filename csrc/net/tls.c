@@ -105,6 +105,7 @@ static void push(wr_tls *s) {
 }
 
 void wr__tls_flush(wr_tls *s) {
+  s->held = false;
   if (s->state == TLS_CLOSED) {
     return;
   }
@@ -137,7 +138,11 @@ static void shake(wr_tls *s) {
   int rc = SSL_do_handshake(s->ssl);
   int err = rc == 1 ? 0 : SSL_get_error(s->ssl, rc);
   ERR_clear_error();
-  wr__tls_flush(s);
+  if (err == 0 && !s->tctx->server) {
+    s->held = true; /* clients of HTTPS send their request with it */
+  } else {
+    wr__tls_flush(s);
+  }
   if (err == 0) {
     handshake_done(s, TLS_DONE, 0);
   } else if (err != SSL_ERROR_WANT_READ) {
@@ -170,6 +175,9 @@ static void hand_back(wr_tls *s) {
 }
 
 static void on_open_task(wr_tls *s) {
+  if (s->held) {
+    wr__tls_flush(s);
+  }
   if (s->want_writable && s->out.len == 0) {
     s->want_writable = false;
     if (s->link.handler->on_writable != NULL) {
@@ -186,6 +194,9 @@ static void on_task(wr_task *task) {
   } else if (s->state == TLS_DONE) {
     s->state = TLS_OPEN;
     call_back(s, 0, &s->link);
+    if (s->held && s->state == TLS_OPEN) {
+      wr_task_post(s->link.ctx, &s->task); /* the owner said nothing yet */
+    }
   } else if (s->state == TLS_FAILED) {
     close_behind(s);
     call_back(s, s->status, NULL);

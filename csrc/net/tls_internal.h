@@ -80,6 +80,7 @@ struct wr_tls {
   bool pin_failed;    /* why the handshake fails */
   bool reading;       /* the owner wants bytes */
   bool want_writable; /* on_writable is owed */
+  bool held;          /* out waits for the owner's first bytes */
   bool inner_eof;     /* inner has no more */
   bool eof_told;      /* on_eof was called */
   bool shut;          /* our close_notify is sealed */

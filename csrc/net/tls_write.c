@@ -100,12 +100,13 @@ int wr__tls_write(wr_link *link, const uv_buf_t *bufs, unsigned n,
   cursor c = {.bufs = bufs, .n = n};
   size_t done = 0;
   *taken = 0;
-  if (s->out.len > 0) {
+  if (s->out.len > 0 && !s->held) {
     wr__tls_flush(s);
   }
   int err = ended(s);
   advance(&c, 0); /* empty ones */
-  while (err == 0 && c.n > 0 && s->out.len == 0) {
+  while (err == 0 && c.n > 0 && (s->out.len == 0 || s->held)) {
+    s->held = false;
     while (err == 0 && c.n > 0 && s->out.len < SEAL_MAX) {
       err = seal_some(s, &c, &done);
     }

@@ -54,6 +54,55 @@ TEST(both_ends_export_the_same_secret) {
   duo_end(&d);
 }
 
+/* Counts what a link writes to the link below. */
+static wr_link_ops counting;
+static const wr_link_ops *counted;
+static int n_writes;
+
+static int count_write(wr_link *link, const uv_buf_t *bufs, unsigned n,
+                       size_t *taken) {
+  n_writes++;
+  return counted->write(link, bufs, n, taken);
+}
+
+static void count_writes(wr_link *link) {
+  counted = link->ops;
+  counting = *link->ops;
+  counting.write = count_write;
+  link->ops = &counting;
+  n_writes = 0;
+}
+
+static void on_side_that_speaks(void *user, int status, wr_link *link) {
+  on_side(user, status, link);
+  ((side *)user)->p.to_send = 100;
+  peer_write(&((side *)user)->p);
+}
+
+/* As the client of HTTPS that it looks like. */
+TEST(the_end_of_a_handshake_goes_with_the_first_bytes) {
+  const wr_tls_options o = {.server_name = "a.test"};
+  for (int speaks = 0; speaks < 2; speaks++) {
+    tls_duo d;
+    duo_open(&d, 65536);
+    d.server_ctx = serve_with(&d.e, host());
+    d.client_ctx = trust(&d.e, host());
+    MUST(wr_tls_start(d.raw[0], d.server_ctx, &o, on_side, &d.server,
+                      &d.server.tls) == 0);
+    count_writes(d.raw[1]);
+    MUST(wr_tls_start(d.raw[1], d.client_ctx, &o,
+                      speaks == 1 ? on_side_that_speaks : on_side, &d.client,
+                      &d.client.tls) == 0);
+    duo_run(&d);
+    EQ_INT(n_writes, 2);
+    MUST(d.server.p.link != NULL); /* also if the client says nothing */
+    peer_go(&d.server.p);
+    duo_run(&d);
+    EQ_UINT(d.server.p.got, speaks == 1 ? 100 : 0);
+    duo_end(&d);
+  }
+}
+
 static void send_both(tls_duo *d, uint64_t n) {
   d->server.p.to_send = d->client.p.to_send = n;
   d->server.p.end_after = d->client.p.end_after = true;
