@@ -24,11 +24,12 @@ typedef struct ws {
   bool reading;       /* the owner wants bytes */
   bool peer_ended;    /* the peer's Close came */
   bool want_writable; /* on_writable is owed */
-  bool shut;       /* nothing more is written; a Close frame is due or sent */
-  bool close_sent; /* it was put on its way */
-  bool fin_sent;   /* the inner link was shut down */
+  bool shut;        /* nothing more is written; a Close frame is due or sent */
+  bool close_sent;  /* it was put on its way */
+  bool fin_sent;    /* the inner link was shut down */
+  bool inner_ended; /* the peer shut it down */
   bool ping_due;
-  bool awaiting; /* closing: all is said, the peer's Close is to come */
+  bool awaiting; /* closing: all is said, it is the peer's turn */
   bool deaf;     /* closing after an error of the peer's */
   bool pong_due;
   size_t pong_len;
@@ -231,9 +232,10 @@ static bool send_due(ws *w, int *err) {
   return false;
 }
 
-/* Both have said their last: what closes a connection under TLS or TCP as well. */
+/* Both have said their last: a server ends the connection below as well, a client
+   waits for that (RFC 6455, section 7.1.1). */
 static int end_inner(ws *w) {
-  if (w->fin_sent || !w->close_sent || !w->peer_ended) {
+  if (is_client(w) || w->fin_sent || !w->close_sent || !w->peer_ended) {
     return 0;
   }
   w->fin_sent = true;
@@ -251,12 +253,14 @@ static int send_all(ws *w) {
   return err;
 }
 
-/* While closing: all is said; now it is the peer's turn. */
+/* While closing: all is said; now it is the peer's turn, first to say Close, then to
+   end the connection below: whoever leaves before that answers the peer's last
+   bytes with a reset. */
 static void await_answer(ws *w) {
   if (w->out != NULL || !w->close_sent) {
     return;
   }
-  if (w->peer_ended) {
+  if (w->peer_ended && w->inner_ended) {
     close_inner(w, WR_CLOSE_ORDERLY);
   } else if (!w->awaiting) {
     w->awaiting = true;
@@ -361,11 +365,11 @@ static void on_peer_close(ws *w) {
     close_inner(w, WR_CLOSE_ORDERLY);
     return;
   }
-  wr_link_read_stop(w->inner);
   if (w->state == WS_CLOSING) {
     flush(w);
     return;
   }
+  wr_link_read_stop(w->inner);
   wr_task_post(w->link.ctx, &w->flush); /* may have to end the inner link */
   w->reading = false;
   w->link.handler->on_eof(&w->link);
@@ -438,13 +442,13 @@ static size_t on_inner_read(wr_link *inner, uint8_t *data, size_t len) {
 
 static void on_inner_eof(wr_link *inner) {
   ws *w = inner->user;
-  if (w->peer_ended || w->state == WS_CLOSED) {
-    return;
+  w->inner_ended = true;
+  if (w->peer_ended && w->state == WS_CLOSING) {
+    await_answer(w);
+  } else if (!w->peer_ended && w->state != WS_CLOSED) {
+    w->status = w->state == WS_OPEN ? WR_EEOF : w->status;
+    end_closing(w);
   }
-  if (w->state == WS_OPEN) {
-    w->status = WR_EEOF;
-  }
-  end_closing(w);
 }
 
 static void on_inner_writable(wr_link *inner) {
@@ -557,9 +561,7 @@ static void begin_closing(ws *w) {
   w->reading = false;
   wr_ctx_add_object(w->link.ctx, &w->obj);
   wr_timer_start(&w->limit, w->opts.linger_ms);
-  if (!w->peer_ended) {
-    (void)wr_link_read_start(w->inner);
-  }
+  (void)wr_link_read_start(w->inner);
   await_answer(w);
 }
 

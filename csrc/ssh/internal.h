@@ -43,9 +43,10 @@ enum {
   MSG_CHANNEL_FAILURE = 100
 };
 
-/* More reason codes of SSH_MSG_DISCONNECT; 0: none is sent. */
+/* More reason codes of SSH_MSG_DISCONNECT, and two for not sending it. */
 enum {
   DISCONNECT_NONE = 0,
+  DISCONNECT_HEARD = 1000, /* the peer has said it, or has ended its side */
   DISCONNECT_SERVICE_NOT_AVAILABLE = 7,
   DISCONNECT_HOST_KEY = 9,
   DISCONNECT_AUTH_CANCELLED = 13
@@ -162,8 +163,9 @@ struct wr_ssh {
 };
 
 /* session.c */
-/* Ends the session, once. code DISCONNECT_NONE: nothing is said and nothing
-   sent. text is fixed and may go to the peer. */
+/* Ends the session, once. code DISCONNECT_HEARD: nothing is sent any more (RFC 4253,
+   section 11.1), and the link closes in order; DISCONNECT_NONE: nothing is said, and
+   the link is reset. text is fixed and may go to the peer. */
 void wr__ssh_end(wr_ssh *s, int status, uint32_t code, const char *text);
 /* As above, for an error of the peer's. */
 void wr__ssh_bad(wr_ssh *s, const char *text);

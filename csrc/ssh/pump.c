@@ -247,7 +247,7 @@ static int keep_rest(wr_ssh *s, const uint8_t *p, size_t n, bool from_rest) {
 
 static void end_of_input(wr_ssh *s, int rc) {
   if (rc == WR_EPEER_CLOSED) {
-    wr__ssh_end(s, wr__auth_client_status(s, rc), DISCONNECT_NONE, "");
+    wr__ssh_end(s, wr__auth_client_status(s, rc), DISCONNECT_HEARD, "");
   } else if (rc == WR_ENOMEM || rc == WR_ELIMIT) {
     wr__ssh_end(s, rc, DISCONNECT_NONE, "");
   } else {
@@ -331,7 +331,7 @@ static size_t on_link_read(wr_link *link, uint8_t *data, size_t len) {
 static void on_link_eof(wr_link *link) {
   wr_ssh *s = link->user;
   s->link_ended = true;
-  wr__ssh_end(s, WR_EPEER_CLOSED, DISCONNECT_NONE, "");
+  wr__ssh_end(s, WR_EPEER_CLOSED, DISCONNECT_HEARD, "");
   wr_task_post(s->ctx, &s->end); /* a farewell that waits for it is over */
 }
 

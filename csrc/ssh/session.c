@@ -37,6 +37,12 @@ static void send_disconnect(wr_ssh *s, uint32_t code, const char *text) {
   WR_UNUSED(rc);
 }
 
+static void drop_output(wr_ssh *s) {
+  size_t len = 0;
+  wr__transport_output(s->tp, &len);
+  wr__transport_consume(s->tp, len);
+}
+
 void wr__ssh_end(wr_ssh *s, int status, uint32_t code, const char *text) {
   if (!wr__ssh_alive(s)) {
     return;
@@ -45,7 +51,9 @@ void wr__ssh_end(wr_ssh *s, int status, uint32_t code, const char *text) {
   s->status = status;
   s->end_text = text;
   s->linger = code != DISCONNECT_NONE;
-  if (s->linger) {
+  if (code == DISCONNECT_HEARD) {
+    drop_output(s);
+  } else if (s->linger) {
     send_disconnect(s, code, text);
   }
   if (s->link != NULL && s->link_reading && !s->linger) {

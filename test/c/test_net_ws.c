@@ -600,6 +600,44 @@ TEST(a_close_is_the_end_and_is_answered) {
   lone_end(&l);
 }
 
+/* Whoever closes a connection before its peer has does so with a reset. */
+TEST(a_server_lets_the_client_end_the_connection) {
+  for (int by_time = 0; by_time < 2; by_time++) {
+    lone l;
+    lone_server(&l);
+    wr_link_close(l.link, WR_CLOSE_ORDERLY);
+    wr_ctx_run_tasks(&l.e.ctx);
+    SAY(&l, "\x88\x82\0\0\0\0\x03\xe8");
+    CHECK(l.raw_eof && l.link != NULL);
+    SAY(&l, "still here");
+    CHECK(l.link != NULL);
+    if (by_time == 1) {
+      wr_ctx_advance(&l.e.ctx, WR_WS_ANSWER_MS);
+    } else {
+      MUST(wr_link_shutdown(l.raw) == 0);
+      wr_ctx_run_tasks(&l.e.ctx);
+    }
+    CHECK(l.link == NULL);
+    EQ_INT(l.status, 0);
+    lone_end(&l);
+  }
+}
+
+TEST(a_client_waits_for_the_server_to_end_it) {
+  const wr_ws_opts opts = {.role = WR_WS_CLIENT};
+  lone l;
+  lone_open(&l, 4096, &opts, "");
+  wr_link_close(l.link, WR_CLOSE_ORDERLY);
+  wr_ctx_run_tasks(&l.e.ctx);
+  SAY(&l, "\x88\x02\x03\xe8");
+  CHECK(!l.raw_eof && l.link != NULL);
+  MUST(wr_link_shutdown(l.raw) == 0);
+  wr_ctx_run_tasks(&l.e.ctx);
+  CHECK(l.raw_eof && l.link == NULL);
+  EQ_INT(l.status, 0);
+  lone_end(&l);
+}
+
 TEST(a_close_with_an_error_is_a_failure) {
   lone l;
   lone_server(&l);

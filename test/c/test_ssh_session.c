@@ -25,6 +25,32 @@ TEST(a_key_logs_in) {
   pair_fini(&p);
 }
 
+static wr_link_ops noting;
+static const wr_link_ops *noted;
+static int close_mode;
+
+static void note_close(wr_link *link, wr_close_mode mode) {
+  close_mode = (int)mode;
+  noted->close(link, mode);
+}
+
+/* A reset could take the peer's last words with it, and shows on the way. */
+TEST(who_is_told_goodbye_closes_in_order) {
+  pair p;
+  pair_init(&p);
+  pair_up(&p);
+  noted = p.slink->ops;
+  noting = *noted;
+  noting.close = note_close;
+  p.slink->ops = &noting;
+  close_mode = -1;
+  wr_ssh_close(p.c, WR_DISCONNECT_BY_APPLICATION, "done");
+  pair_run(&p);
+  EQ_INT(close_mode, WR_CLOSE_ORDERLY);
+  EQ_INT(p.s_status, WR_EPEER_CLOSED);
+  pair_fini(&p);
+}
+
 TEST(every_cipher_and_key_exchange_works) {
   static const char *const ciphers[] = {
       "aes256-gcm@openssh.com", "aes128-gcm@openssh.com",

@@ -189,6 +189,13 @@ lab('beside the https client of Node', needs, async (t, lab) => {
       node.hellos.server,
       `${transport}: the answer is the one to Node`,
     );
+    const { flight, resets } = found;
+    t.equal(
+      flight,
+      node.flight,
+      `${transport}: the request ends the handshake`,
+    );
+    t.equal(resets, 0, `${transport}: nothing is reset`);
   }
   // The comparison above does find something where there is something.
   const args = overStealth.tls(server);

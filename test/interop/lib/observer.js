@@ -66,6 +66,22 @@ async function hellos(lab, seen) {
   };
 }
 
+// The records of the client's packet that ends its handshake.
+async function secondFlight(lab, seen) {
+  const filter = `tcp.dstport == ${seen.port} && tls.record`;
+  const type = 'tls.record.content_type';
+  const rows = await fields(lab, seen, 'tls', filter, [
+    type,
+    'tls.record.opaque_type',
+  ]);
+  return rows[1]?.join(' ');
+}
+
+async function resets(lab, seen) {
+  const filter = 'tcp.flags.reset == 1';
+  return (await fields(lab, seen, 'tls', filter, ['frame.number'])).length;
+}
+
 // What an SSH dissector reads, told to look there.
 const banners = async (lab, seen) =>
   (await fields(lab, seen, 'ssh', 'ssh.protocol', ['ssh.protocol'])).flat();
@@ -85,6 +101,8 @@ async function observe(lab, seen) {
     protocols: await protocols(lab, seen),
     banners: await banners(lab, seen),
     hellos: await hellos(lab, seen),
+    flight: await secondFlight(lab, seen),
+    resets: await resets(lab, seen),
   };
 }
 
