@@ -6,7 +6,7 @@ const peers = require('../../scripts/peers.js');
 const { Ledger, compare } = require('./compare.js');
 const { recordTunnel, replays, strangers } = require('./hellos.js');
 const { startBoth } = require('./lab.js');
-const { compareSessions } = require('./sessions.js');
+const { compareAnswers, compareSessions } = require('./sessions.js');
 
 const skip = peers.skip('nginx', 'openssl');
 
@@ -31,6 +31,12 @@ t.test('odd hellos', { skip }, async (t) => {
 t.test('sessions of an ordinary client', { skip }, async (t) => {
   const { servers } = await startBoth(t, { key: 'rsa' });
   ledger.enter(t, await compareSessions(servers));
+  t.pass('all kinds');
+});
+
+t.test('the records of answers', { skip }, async (t) => {
+  const { servers } = await startBoth(t);
+  ledger.enter(t, await compareAnswers(servers));
   t.pass('all kinds');
 });
 

@@ -3,6 +3,7 @@
 // And the same once more, with the session that the server has given it.
 const { constants } = require('node:crypto');
 const { play } = require('./client.js');
+const http2 = require('./http2-frames.js');
 
 const only = (version) => ({ minVersion: version, maxVersion: version });
 
@@ -52,4 +53,37 @@ async function compareSessions(servers) {
   return differences;
 }
 
-module.exports = { compareSessions };
+const get = (path) => ({
+  name: `GET ${path}`,
+  steps: [
+    { send: `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n` },
+  ],
+});
+
+const answers = [
+  ...['/', '/a.txt', '/sub', '/nothing', '/large.bin', '/large.html'].map(get),
+  ...http2.probes.filter(({ name }) =>
+    /^h2: (settings only|HEAD|GET of a file|large file|missing file)$/.test(
+      name,
+    ),
+  ),
+];
+
+/** How both cut what they say into records, by their lengths. */
+async function compareAnswers(servers) {
+  const differences = [];
+  const one = async (probe) => {
+    const [nginx, ours] = await Promise.all(
+      servers.map(async ({ port }) => {
+        const { records } = await play(port, { ...probe, watched: true });
+        return records.match(/^23 .*$/gm).join('\n');
+      }),
+    );
+    const name = `records: ${probe.name}`;
+    if (nginx !== ours) differences.push({ name, what: 'data', nginx, ours });
+  };
+  await Promise.all(answers.map(one));
+  return differences;
+}
+
+module.exports = { compareAnswers, compareSessions };
