@@ -76,7 +76,7 @@ async function compareAnswers(servers) {
     const [nginx, ours] = await Promise.all(
       servers.map(async ({ port }) => {
         const { records } = await play(port, { ...probe, watched: true });
-        return records.match(/^23 .*$/gm).join('\n');
+        return (records.match(/^23 .*$/gm) ?? []).join('\n');
       }),
     );
     const name = `records: ${probe.name}`;
