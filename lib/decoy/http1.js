@@ -23,6 +23,9 @@ const DROP = 'drop';
 // Errors after which nginx reads no further request.
 const FINAL = new Set([400, 413, 414, 500, 501]);
 
+// ssl_buffer_size
+const RECORD = 16384;
+
 class Http1 {
   #stream;
   #info;
@@ -174,15 +177,19 @@ class Http1 {
 
   async #sendParts(head, reply, request) {
     const chunked = this.#isChunked(reply, request);
+    // nginx fills its records with what it has at hand.
+    const record = this.#site.inOrder ? RECORD : 1;
     let held = head;
     for await (const part of reply.body) {
       if (part.length === 0) continue;
       const pieces = chunked
         ? [held, chunkHead(part.length), part, Buffer.from('\r\n')]
         : [held, part];
-      held = Buffer.alloc(0);
       const all = Buffer.concat(pieces);
-      if (!(await this.#write(all))) return false;
+      const whole = all.length - (all.length % record);
+      held = all.subarray(whole);
+      if (whole === 0) continue;
+      if (!(await this.#write(all.subarray(0, whole)))) return false;
       this.#input.poll();
     }
     if (chunked) held = Buffer.concat([held, Buffer.from('0\r\n\r\n')]);

@@ -55,6 +55,9 @@ function frame(type, flags, stream, payload) {
   return Buffer.concat([head, payload]);
 }
 
+const isAcknowledgement = (bytes) =>
+  bytes.length === HEAD && bytes[3] === SETTINGS && (bytes[4] & ACK) !== 0;
+
 // Cuts a stream of bytes into frames. Those that are larger than any that
 // concerns us go by in pieces.
 class Frames {
@@ -124,6 +127,8 @@ function cutHeaders(bytes) {
 class Http2Shape extends Duplex {
   #stream;
   #closeTime;
+  #holdTime;
+  #holding = null;
   #wanting = false;
   #greeted = false; // SETTINGS and the window are out: nginx says these first
   #decoder = new HpackDecoder();
@@ -146,12 +151,14 @@ class Http2Shape extends Duplex {
 
   /**
    * @param {Duplex} stream the decrypted connection
-   * @param {number} closeTime how long the last bytes may take to go
+   * @param {{ closeTime: number, holdTime: number }} times how long the last
+   *   bytes may take to go, and an acknowledgement may wait for an answer
    */
-  constructor(stream, closeTime) {
+  constructor(stream, { closeTime, holdTime }) {
     super({ allowHalfOpen: true });
     this.#stream = stream;
     this.#closeTime = closeTime;
+    this.#holdTime = holdTime;
     this.#in = new Frames(
       PREFACE,
       (bytes) => this.#takesLarge(bytes),
@@ -345,6 +352,25 @@ class Http2Shape extends Duplex {
 
   _write(chunk, _encoding, done) {
     this.#out.feed(chunk);
+    if (this.#holds()) return done();
+    this.#flush(done);
+  }
+
+  // nginx's first words go out together, and the acknowledgement with the head
+  // of an answer that is at hand.
+  #holds() {
+    if (this.#ended) return false;
+    if (!this.#greeted) return true;
+    if (this.#holdTime === 0 || this.#open.size === 0) return false;
+    if (this.#queue.length === 0) return false;
+    if (!this.#queue.every(isAcknowledgement)) return false;
+    this.#holding ??= setTimeout(() => this.#flush(() => {}), this.#holdTime);
+    return true;
+  }
+
+  #flush(done) {
+    clearTimeout(this.#holding);
+    this.#holding = null;
     const all = Buffer.concat(this.#queue);
     this.#queue = [];
     if (this.#stream.destroyed || !this.#stream.writable) return done();
@@ -362,6 +388,7 @@ class Http2Shape extends Duplex {
   }
 
   _destroy(error, done) {
+    clearTimeout(this.#holding);
     if (!this.#ended) this.#stream.destroy();
     done(error);
   }

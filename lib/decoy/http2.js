@@ -15,6 +15,7 @@ const settings = {
   initialWindowSize: 65536,
   maxFrameSize: 16777215,
 };
+// How long one answer may hold up others.
 const TURN_TIME = 20;
 const CONNECTION_WINDOW = 2147483647;
 
@@ -50,7 +51,11 @@ class Http2 {
 
   serve(stream, info) {
     // The session is made, and its event comes, before emit() returns.
-    const shape = new Http2Shape(stream, this.#site.limits.sendTimeout);
+    const shape = new Http2Shape(stream, {
+      closeTime: this.#site.limits.sendTimeout,
+      // Nothing is at hand where another server is asked.
+      holdTime: this.#site.inOrder ? TURN_TIME : 0,
+    });
     shape.on('error', () => {});
     this.#next = { info, shape, requests: 0 };
     this.#server.emit('connection', shape);

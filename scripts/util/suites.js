@@ -179,8 +179,9 @@ async function interop({ filter = [] } = {}) {
   return tapFiles(testFiles('test/interop', filter), { timeout: 300 });
 }
 
-// The decoy and a real nginx, asked the same things. Needs no addon.
+// A stealth listener and a real nginx, asked the same things.
 async function probe({ filter = [] } = {}) {
+  await build();
   return tapFiles(testFiles('test/probe', filter), { timeout: 300 });
 }
 

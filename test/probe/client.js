@@ -18,6 +18,7 @@ class Wire extends Duplex {
     this.#socket = socket;
     this.alerts = 0;
     this.lastType = 0;
+    this.records = []; // a type and a length each
     socket.on('data', (chunk) => {
       this.#records(chunk);
       this.push(chunk);
@@ -33,6 +34,7 @@ class Wire extends Duplex {
       const length = rest.readUInt16BE(3);
       const isAlert = rest[0] === ALERT || (rest[0] === 23 && length === 19);
       this.lastType = isAlert ? ALERT : rest[0];
+      this.records.push(`${rest[0]} ${length}`);
       rest = rest.subarray(5 + length);
     }
     this.#partial = rest;
@@ -102,7 +104,7 @@ class Session {
   }
 }
 
-async function openTls(session, options) {
+async function openTls(session, { tls: options = {}, onSession }) {
   const { socket } = session;
   await new Promise((resolve) => {
     socket.once('connect', resolve);
@@ -123,6 +125,7 @@ async function openTls(session, options) {
     allowHalfOpen: true,
   });
   secure.on('data', (chunk) => session.take(chunk));
+  if (onSession) secure.on('session', onSession);
   await new Promise((resolve) => {
     secure.once('secureConnect', resolve);
     secure.once('close', resolve);
@@ -132,7 +135,17 @@ async function openTls(session, options) {
     });
   });
   session.alpn = secure.alpnProtocol;
+  session.resumed = secure.isSessionReused();
   return secure;
+}
+
+// The pace is what is probed here.
+async function sendSlowly(session, stream, { slowly, by = 1, every }) {
+  const data = bytes(slowly);
+  for (let at = 0; at < data.length && session.closed === ''; at += by) {
+    stream.write(data.subarray(at, at + by));
+    await new Promise((resolve) => setTimeout(resolve, every));
+  }
 }
 
 async function step(session, stream, action) {
@@ -141,11 +154,7 @@ async function step(session, stream, action) {
   } else if (action.raw !== undefined) {
     session.socket.write(bytes(action.raw));
   } else if (action.slowly !== undefined) {
-    // The pace is what is probed here.
-    for (const byte of bytes(action.slowly)) {
-      stream.write(Buffer.from([byte]));
-      await new Promise((resolve) => setTimeout(resolve, action.every));
-    }
+    await sendSlowly(session, stream, action);
   } else if (action.until !== undefined) {
     await session.until(() => session.text.includes(action.until), 5000);
   } else if (action.end) {
@@ -167,11 +176,12 @@ function timeClass(ms) {
 
 /**
  * @param {number} port
- * @param {{ tls?: object | false, steps: object[] }} probe
+ * @param {{ tls?: object | false, steps: object[], watched?: boolean,
+ *   onSession?: (session: Buffer) => void }} probe watched: the records count, too
  */
 async function play(port, probe) {
   const session = new Session(port);
-  const stream = await openTls(session, probe.tls ?? {});
+  const stream = await openTls(session, probe);
   stream.on('error', () => {});
   for (const action of probe.steps) {
     if (session.closed !== '' || session.failure) break;
@@ -183,8 +193,10 @@ async function play(port, probe) {
   const from = probe.fromLast ? session.lastAt : sent;
   const result = {
     alpn: session.alpn === undefined ? '' : String(session.alpn),
+    resumed: session.resumed ? 'yes' : '',
     failure: session.failure ?? '',
     bytes: session.text,
+    records: probe.watched ? session.wire.records.join('\n') : '',
     close: describeClose(session),
     time: session.closedAt ? timeClass(session.closedAt - from) : 'never',
   };

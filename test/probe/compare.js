@@ -5,6 +5,7 @@ const path = require('node:path');
 const zlib = require('node:zlib');
 const { play } = require('./client.js');
 const { describeFrames } = require('./http2-frames.js');
+const { describeRecords } = require('./tls-records.js');
 
 const AT_ONCE = 12;
 
@@ -25,6 +26,7 @@ async function playBoth(probe, servers, origin) {
   return results.map((result, i) => {
     const { bytes } = result;
     if (probe.frames) return { ...result, bytes: describeFrames(bytes) };
+    if (probe.records) return { ...result, bytes: describeRecords(bytes) };
     const [plain, packed] = unpack(bytes);
     const { port } = servers[i];
     return { ...result, bytes: normalise(plain, port, origin), packed };
@@ -70,12 +72,14 @@ async function compare(probes, servers, origin = 'http://origin.test') {
   return differences;
 }
 
-/** The table of docs/stealth-differences.md: "probe: what" → reason. */
-function readAccepted() {
+/** The tables below a heading of docs/stealth-differences.md, as keys. */
+function readAccepted(heading) {
   const file = path.join(__dirname, '../../docs/stealth-differences.md');
-  const rows = fs
+  const part = fs
     .readFileSync(file, 'utf8')
-    .matchAll(/^\| `(.*?)` *\| (\w+) +\|/gm);
+    .split(/^## /m)
+    .find((text) => text.startsWith(`${heading}\n`));
+  const rows = part.matchAll(/^\| `(.*?)` *\| (\w+) +\|/gm);
   return new Set(Array.from(rows, (row) => `${row[1]} | ${row[2]}`));
 }
 
@@ -94,4 +98,28 @@ function report(difference) {
   return `${key(difference)}\n    nginx ${nginx}\n    ours  ${ours}`;
 }
 
-module.exports = { compare, key, readAccepted, report };
+/** What is listed under a heading, and what of it has been met. */
+class Ledger {
+  #accepted;
+  #seen = new Set();
+
+  constructor(heading) {
+    this.#accepted = readAccepted(heading);
+  }
+
+  /** Fails for each difference that is not listed. */
+  enter(t, differences) {
+    for (const difference of differences) {
+      this.#seen.add(key(difference));
+      if (this.#accepted.has(key(difference))) t.comment(report(difference));
+      else t.fail(report(difference));
+    }
+  }
+
+  /** What is listed and not true any more. */
+  get gone() {
+    return [...this.#accepted].filter((name) => !this.#seen.has(name));
+  }
+}
+
+module.exports = { Ledger, compare };

@@ -36,9 +36,14 @@ function makeSite(root) {
   }
 }
 
-function makeCertificate(dir) {
-  const args = ['req', '-x509', '-newkey', 'ec', '-nodes', '-days', '2'];
-  args.push('-pkeyopt', 'ec_paramgen_curve:P-256');
+// Signatures of an ECDSA key differ in length, those of an RSA key do not.
+const keys = {
+  ec: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  rsa: ['-newkey', 'rsa:2048'],
+};
+
+function makeCertificate(dir, kind = 'ec') {
+  const args = ['req', '-x509', ...keys[kind], '-nodes', '-days', '2'];
   args.push('-subj', '/CN=example.test', '-keyout', 'key.pem');
   args.push('-addext', 'subjectAltName=DNS:example.test,IP:127.0.0.1');
   args.push('-out', 'cert.pem');

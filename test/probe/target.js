@@ -1,6 +1,7 @@
 'use strict';
 // The two servers that are compared: nginx of Debian, and a stealth listener.
-// Each is a function that starts one and resolves to { port, log(), stop() }.
+// Each is a function that starts one and resolves to { port, log(), stop() };
+// that of the listener has `guest` as well, the options of a tunnel to it.
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -12,6 +13,10 @@ const kInternal = Symbol.for('wraith.internal');
 
 // Far apart, so that it can be told which of them ended a connection.
 const times = { linger: 1500, header: 3000, keepAlive: 6000 };
+// What both do if nobody says anything else.
+const defaultTimes = { linger: 5000, header: 60_000, keepAlive: 75_000 };
+
+const stealthSecret = 'no prober knows it';
 
 const contents = {
   folder: ({ root }) => `
@@ -35,7 +40,7 @@ const contents = {
 
 // What Debian's nginx.conf and its default site say, with other times and
 // paths, and with nothing outside of `dir`.
-function configuration({ dir, port, site }) {
+function configuration({ dir, port, site, times }) {
   return `
 daemon off;
 master_process off;
@@ -73,10 +78,10 @@ http {
 `;
 }
 
-async function startNginx({ dir, site }) {
+async function startNginx({ dir, site, times }) {
   const port = await freePort('127.0.0.1');
   const file = path.join(dir, 'nginx.conf');
-  fs.writeFileSync(file, configuration({ dir, port, site }));
+  fs.writeFileSync(file, configuration({ dir, port, site, times }));
   const child = spawn(peers.path('nginx'), ['-c', file, '-p', dir], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: peers.env(),
@@ -99,8 +104,8 @@ async function startNginx({ dir, site }) {
 }
 
 // The stealth listener itself, with a secret: every probe is a visitor.
-async function startStealth({ dir, site }) {
-  const { publicKey, privateKey } = generateKeyPair();
+async function startStealth({ dir, site, times }) {
+  const { publicKey, privateKey, fingerprint } = generateKeyPair();
   const server = await serve({
     hostKey: privateKey,
     authorizedKeys: Buffer.from(publicKey),
@@ -108,7 +113,7 @@ async function startStealth({ dir, site }) {
     tlsKey: path.join(dir, 'key.pem'),
     listen: 'tls=127.0.0.1:0',
     stealth: true,
-    stealthSecret: 'nobody knows it',
+    stealthSecret,
     decoy: { folder: site.root, origin: site.origin }[site.kind],
     [kInternal]: {
       visitorTime: times.header,
@@ -120,11 +125,21 @@ async function startStealth({ dir, site }) {
       },
     },
   });
+  const { port } = server.addresses[0];
   return {
-    port: server.addresses[0].port,
+    port,
+    guest: {
+      server: `127.0.0.1:${port}`,
+      transport: 'tls',
+      tlsCa: path.join(dir, 'cert.pem'),
+      hostKey: fingerprint,
+      identity: privateKey,
+      stealthSecret,
+      reconnect: false,
+    },
     log: () => '',
     stop: () => server.close({ drain: 0 }),
   };
 }
 
-module.exports = { startNginx, startStealth, times };
+module.exports = { defaultTimes, startNginx, startStealth, times };
