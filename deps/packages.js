@@ -55,7 +55,6 @@ const openssl = {
     'no-ui-console',
     // Ciphers and digests that neither SSH nor TLS 1.2 and 1.3 use here.
     'no-bf',
-    'no-camellia',
     'no-cast',
     'no-gost',
     'no-idea',

@@ -39,6 +39,7 @@ function makeServerTls(cert, key, { isWeb, ticketKeys }) {
     chain: cert.text,
     key: key.text,
     alpn: isWeb ? WEB_PROTOCOLS : [],
+    asNginx: isWeb,
     ticketKeys,
   });
   return checked(made, (status) =>

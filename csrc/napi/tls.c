@@ -84,7 +84,7 @@ int64_t wrn_tls_challenge(wrn_call *c) {
   return 0;
 }
 
-/* { chain, key, alpn: […], ticketKeys } */
+/* { chain, key, alpn: […], asNginx, ticketKeys } */
 int64_t wrn_tls_server(wrn_call *c) {
   napi_value o = c->argv[0];
   const char *alpn[ALPN_MAX];
@@ -96,6 +96,7 @@ int64_t wrn_tls_server(wrn_call *c) {
       .key = wrn_need_text(c, wrn_prop(c, o, "key")),
       .ticket_keys = wrn_text(c, wrn_prop(c, o, "ticketKeys")),
       .alpn = alpn,
+      .as_nginx = wrn_bool(c, wrn_prop(c, o, "asNginx")),
       .n_alpn = wrn_array(c, list, ALPN_MAX),
       .challenge = find_challenge,
       .challenge_user = c->env};

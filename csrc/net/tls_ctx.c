@@ -32,7 +32,7 @@ static void free_ctx(wr_tls_ctx *t) {
 }
 
 /* Groups, signature algorithms and the ciphers of TLS 1.3 are OpenSSL's own, in
-   both roles: X25519MLKEM768 comes first, then X25519. */
+   both roles: X25519MLKEM768 comes first, then X25519; but see tls_nginx.c. */
 static bool set_up(SSL_CTX *ssl, const char *ciphers) {
   SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   /* Idle connections hold no buffers; a partial write never happens, as the
@@ -106,6 +106,9 @@ static int set_sessions(SSL_CTX *ssl, wr_slice keys) {
 static int fill_server(wr_tls_ctx *t, const wr_tls_server_options *o,
                        const char **why) {
   int err = set_alpn(t, o->alpn, o->n_alpn);
+  if (err == 0 && o->as_nginx) {
+    err = wr__tls_as_nginx(t);
+  }
   if (err == 0) {
     err = set_sessions(t->ssl, o->ticket_keys);
   }

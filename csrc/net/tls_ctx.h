@@ -20,6 +20,9 @@ typedef struct wr_tls_server_options {
      one that offers none is not. */
   const char *const *alpn;
   size_t n_alpn;
+  /* Ciphers, groups and tickets of nginx 1.22 with OpenSSL 3.0, in its order, not
+     of the library's own choice: X25519MLKEM768 is then not among them. */
+  bool as_nginx;
   /* What session tickets are sealed with: the same bytes for all workers and
      across reloads, so that a ticket is good wherever its client comes back.
      Empty: keys of the context's own. */

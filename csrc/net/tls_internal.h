@@ -32,6 +32,9 @@ struct wr_tls_ctx {
   size_t alpn_len;
   wr_tls_ctx *(*challenge)(void *user, const char *name);
   void *challenge_user;
+  /* What as_nginx asks, if it is not for itself. */
+  int (*secure)(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid,
+                void *other, void *ex);
 };
 
 typedef enum tls_state {
@@ -111,6 +114,9 @@ WR_NODISCARD int wr__tls_bio_attach(wr_tls *s);
 
 /* tls_alpn.c */
 void wr__tls_serve_names(SSL_CTX *ssl);
+
+/* tls_nginx.c: 0 or WR_ENOMEM. */
+WR_NODISCARD int wr__tls_as_nginx(wr_tls_ctx *t);
 
 /* tls_pem.c: 0, or an error and why. */
 int wr__tls_load_chain(SSL_CTX *ssl, wr_slice chain, const char **why);

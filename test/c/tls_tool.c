@@ -2,7 +2,8 @@
    its standard input does, or a client that joins the server to a socket it was
    given as descriptor 3.
 
-     tls_tool serve CHAIN KEY [plain]   prints the port, then echoes
+     tls_tool serve CHAIN KEY [site]    prints the port, then echoes; a site looks
+                                        like nginx, and tells what is no TLS
      tls_tool connect PORT NAME ROOTS   ROOTS: a PEM file, or "insecure"
 
    What was agreed on, and each end, is a line on stderr. */
@@ -18,7 +19,7 @@ typedef struct tool {
   env e;
   wr_tls_ctx *tls;
   const char *name;
-  bool plain;
+  bool site;
   bool done;
   int rc;
 } tool;
@@ -93,7 +94,7 @@ static void on_served(void *user, int status, wr_link *link) {
 
 static void on_accept(wr_listener *l, wr_link *link) {
   tool *t = wr_listener_user(l);
-  wr_tls_options o = {.detect_plain = t->plain};
+  wr_tls_options o = {.detect_plain = t->site};
   wr_tls *tls;
   if (wr_tls_start(link, t->tls, &o, on_served, t, &tls) != 0) {
     wr_link_close(link, WR_CLOSE_RESET);
@@ -113,12 +114,13 @@ static void on_stdin(uv_poll_t *poll, int status, int events) {
   }
 }
 
-static int serve(tool *t, char **argv, bool plain) {
+static int serve(tool *t, char **argv, bool site) {
   static const char *const alpn[] = {"h2", "http/1.1"};
   wr_tls_server_options o = {.chain = slurp(argv[0]),
                              .key = slurp(argv[1]),
                              .alpn = alpn,
-                             .n_alpn = WR_COUNTOF(alpn)};
+                             .n_alpn = WR_COUNTOF(alpn),
+                             .as_nginx = site};
   const char *why;
   struct sockaddr_storage ss;
   wr_listener *l;
@@ -128,7 +130,7 @@ static int serve(tool *t, char **argv, bool plain) {
     fprintf(stderr, "%s: %s\n", wr_error_code(err), why != NULL ? why : "");
     return 1;
   }
-  t->plain = plain;
+  t->site = site;
   MUST(wr_listener_tcp(&t->e.ctx, "127.0.0.1", 0, false, &listener, t, &l) ==
        0);
   wr_listener_addr(l, &ss);
@@ -199,7 +201,7 @@ int main(int argc, char **argv) {
   if (argc == 5 && strcmp(argv[1], "connect") == 0) {
     return connect_to(&t, argv + 2);
   }
-  fprintf(stderr, "usage: tls_tool serve CHAIN KEY [plain]\n"
+  fprintf(stderr, "usage: tls_tool serve CHAIN KEY [site]\n"
                   "       tls_tool connect PORT NAME ROOTS\n");
   return 2;
 }

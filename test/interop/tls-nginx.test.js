@@ -22,6 +22,7 @@ http {
     ssl_certificate ${cert};
     ssl_certificate_key ${key};
     ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_prefer_server_ciphers on;
   }
 }
 `;
@@ -123,7 +124,7 @@ async function answer(port, parts) {
 lab('as nginx answers', { peers: ['openssl', 'nginx'] }, async (t, lab) => {
   const keys = await certificate(lab);
   const reference = await nginx(lab, keys);
-  const { port } = await serve(lab, keys, 'plain');
+  const { port } = await serve(lab, keys, 'site');
   for (const [name, parts] of await probes()) {
     const want = await answer(reference, parts);
     t.strictSame(await answer(port, parts), want, name);

@@ -138,7 +138,7 @@ lab('curl is content', withCurl, async (t, lab) => {
 });
 
 lab('what is not TLS gets its bytes', needs, async (t, lab) => {
-  const server = await serve(lab, await certificate(lab), 'plain');
+  const server = await serve(lab, await certificate(lab), 'site');
   const socket = net.connect(server.port, '127.0.0.1');
   socket.write('GET / HTTP/1.0\r\n\r\n');
   const [bytes] = await once(socket, 'data');

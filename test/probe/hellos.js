@@ -14,8 +14,10 @@ async function recordTunnel(guest) {
     const [host, port] = guest.server.split(':');
     const far = net.connect({ host, port });
     near.on('data', (chunk) => chunks.push(chunk));
-    near.on('error', () => far.destroy());
-    far.on('error', () => near.destroy());
+    near.on('error', () => {});
+    far.on('error', () => {});
+    near.on('close', () => far.destroy());
+    far.on('close', () => near.destroy());
     near.pipe(far).pipe(near);
   });
   server.listen(0, '127.0.0.1');
