@@ -190,9 +190,13 @@ class Acme {
   // The library takes care of signatures, nonces and objects; what it sends
   // goes through our transport.
   async #withClient(account, work) {
-    const { directory, eab } = this.#o;
-    const { signal } = this.#stopping;
-    const transport = new Transport({ ca: this.#ca, signal, now: this.#now });
+    const { directory, eab, agentOf } = this.#o;
+    const transport = new Transport({
+      ca: this.#ca,
+      agentOf,
+      signal: this.#stopping.signal,
+      now: this.#now,
+    });
     const client = new this.#library.Client({
       directoryUrl: directory,
       accountKey: account.key,
@@ -340,6 +344,8 @@ class Acme {
  *   it down. The directory connects once a returned promise has resolved
  * @param {(level: string, message: string, fields: object) => void}
  *   [options.log]
+ * @param {(how: object) => https.Agent} [options.agentOf] for connections to the
+ *   directory, which need not be direct
  * @param {(error: Error) => void} [options.onFailure] an order failed
  * @param {(request: object, response: object) => void} [options.httpFallback]
  *   answers what the web server of http-01 has no token for; else 404

@@ -36,6 +36,7 @@ const EVENT = Object.freeze({
   LOG: 19,
   AGENT: 20,
   VISITOR: 21,
+  DIALLED: 22,
 });
 
 const WITH_AUX = new Set([
@@ -48,6 +49,7 @@ const WITH_AUX = new Set([
   EVENT.LOG,
   EVENT.AGENT,
   EVENT.VISITOR,
+  EVENT.DIALLED,
 ]);
 
 const native = loadAddon();

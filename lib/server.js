@@ -7,6 +7,7 @@ const { acmeShape, parseAcmeOptions } = require('./acme/options.js');
 const { EVENT, Ref, native, register, unregister } = require('./binding.js');
 const { joinCarrier } = require('./carrier.js');
 const { loadHostCertificate, readCertificate } = require('./certificate.js');
+const { ProxyAgent } = require('./dial.js');
 const {
   abortError,
   errorFromStatus,
@@ -157,8 +158,9 @@ class WraithServer extends EventEmitter {
     this.addresses.push({ transport, host, port });
   }
 
-  async _startAcme(options) {
+  async _startAcme(options, proxy) {
     await this.#site.startAcme(options, {
+      agentOf: proxy && ((how) => new ProxyAgent(proxy, how)),
       use: (tls) => {
         if (this.#id !== 0) native.serverSetTls(this.#id, tls);
       },
@@ -449,7 +451,7 @@ async function serve(options) {
   });
   try {
     if (metrics) await server._serveMetrics(metrics);
-    if (acme) await server._startAcme(acme);
+    if (acme) await server._startAcme(acme, o.proxy);
     if (o.signal?.aborted) throw abortError(o.signal);
     for (const address of listen) server._listen(address);
   } catch (error) {

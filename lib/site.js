@@ -58,10 +58,10 @@ class Site {
    * Certificates by ACME from here on. `use` is lent a context for each, for the
    * first one before this resolves.
    */
-  async startAcme(options, { use, log }) {
+  async startAcme(options, { use, ...rest }) {
     this.#acme = createAcme({
       ...options,
-      log,
+      ...rest,
       onCertificate: ({ cert, key }) => lend(this.#make(cert, key), use),
       onChallenge: (name, proof) => this.#onChallenge(name, proof),
     });

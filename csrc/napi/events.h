@@ -25,7 +25,8 @@ typedef enum wrn_event {
   WRN_EV_SERVER_CLOSED,
   WRN_EV_LOG,
   WRN_EV_AGENT,
-  WRN_EV_VISITOR
+  WRN_EV_VISITOR,
+  WRN_EV_DIALLED
 } wrn_event;
 
 #define WRN_RING_RECORDS 4096

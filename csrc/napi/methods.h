@@ -35,6 +35,7 @@
   XX(ruleCheck, wrn_rule_check)                                                \
   XX(networkCheck, wrn_network_check)                                          \
   XX(proxyUrl, wrn_proxy_url)                                                  \
+  XX(dial, wrn_dial_start)                                                     \
   XX(tlsServer, wrn_tls_server)                                                \
   XX(tlsClient, wrn_tls_client)                                                \
   XX(tlsChallenge, wrn_tls_challenge)                                          \

@@ -49,12 +49,14 @@ function decode(headers, text) {
 
 class Transport {
   /**
-   * @param {{ ca?: Buffer, signal?: AbortSignal, now: () => number,
-   *   requestMs?: number, maxBytes?: number }} options how long a request may
-   *   take as a whole, and how long an answer may be
+   * @param {{ ca?: Buffer, agentOf?: (how: object) => https.Agent,
+   *   signal?: AbortSignal, now: () => number, requestMs?: number,
+   *   maxBytes?: number }} options how long a request may take as a whole, and
+   *   how long an answer may be
    */
   constructor({
     ca,
+    agentOf = (how) => new https.Agent(how),
     signal,
     now,
     requestMs = REQUEST_MS,
@@ -64,7 +66,7 @@ class Transport {
     this.signal = signal;
     this.requestMs = requestMs;
     this.maxBytes = maxBytes;
-    this.agent = new https.Agent({ ca, keepAlive: true, maxSockets: 2 });
+    this.agent = agentOf({ ca, keepAlive: true, maxSockets: 2 });
     /** What the last response said of when to ask again, in milliseconds. */
     this.retryAfter = 0;
   }

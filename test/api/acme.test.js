@@ -7,8 +7,10 @@ const http = require('node:http');
 const path = require('node:path');
 const x509 = require('@peculiar/x509');
 const { State } = require('../../lib/acme/state.js');
+const { ProxyAgent } = require('../../lib/dial.js');
 const { names, withDirectory } = require('../lib/acme.js');
 const { Problem } = require('../lib/acme-directory.js');
+const { startProxy } = require('../lib/upstream.js');
 
 const HOUR_MS = 3600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -147,6 +149,24 @@ t.test('a directory that is down, fails, and comes back', async (t) => {
     })),
   );
 });
+
+for (const scheme of ['socks5', 'http']) {
+  t.test(`through a proxy: ${scheme}`, async (t) => {
+    const { clock, directory, start } = await withDirectory(t);
+    const { hostname, port } = new URL(directory.url);
+    const proxy = await startProxy(t, { names: {}, login: 'ann:word' });
+    const url = proxy.url(scheme, 'ann:word');
+    const agentOf = (how) => new ProxyAgent(url, how);
+    const { listener, named } = await start({ agentOf });
+    await clock.asleep();
+    t.match(named('acme failed'), [{ fields: { reason: 'unreachable' } }]);
+    proxy.names[hostname] = Number(port);
+    await clock.pass(4 * 60_000);
+    await listener.issued();
+    t.ok(proxy.asked.length > 1);
+    for (const { host } of proxy.asked) t.equal(host, hostname);
+  });
+}
 
 t.test('nobody listens where the directory should be', async (t) => {
   const { clock, directory, start } = await withDirectory(t);

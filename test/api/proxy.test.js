@@ -10,6 +10,7 @@ const {
   startServer,
   startTunnel,
   state,
+  until,
   wraith,
 } = require('../lib/pair.js');
 const {
@@ -29,6 +30,20 @@ function tunnelThrough(t, proxy, options = {}) {
   const address = { addresses: [{ port: 1 }] };
   return startTunnel(t, address, { server: 'hidden.example:22', ...options });
 }
+
+t.test('a server asks for its certificate through it', async (t) => {
+  const proxy = await startProxy(t);
+  await startServer(t, {
+    listen: 'tls=127.0.0.1:0',
+    proxy: proxy.url('socks5'),
+    acmeDomain: 'one.example',
+    acmeDirectory: 'https://directory.example/dir',
+    acmeDir: t.testdir({}),
+  });
+  await until(() => proxy.asked.length > 0);
+  const wanted = { host: 'directory.example', port: 443, byName: true };
+  t.strictSame(proxy.asked[0], wanted);
+});
 
 for (const scheme of SCHEMES) {
   t.test(`the client's way to the server: ${scheme}`, async (t) => {
