@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #define CHUNK ((size_t)256 * 1024)
+#define MARK 'm' /* the last byte of a stream, and only that */
 #define MAX_THREADS 64
 #define MAX_PINGS ((size_t)1000000)
 
@@ -88,17 +89,25 @@ static int read_all(int fd, void *data, size_t len) {
   return 0;
 }
 
-/* Both ends use these two. */
-static uint64_t send_for(int fd, uint64_t us) {
+static void send_for(int fd, uint64_t us) {
   char *buf = chunk();
   uint64_t end = now_ns() + us * 1000;
-  uint64_t sent = 0;
   while (now_ns() < end && send_all(fd, buf, CHUNK) == 0) {
-    sent += CHUNK;
   }
-  shutdown(fd, SHUT_WR);
   free(buf);
-  return sent;
+}
+
+/* Up to the byte that is not like the others: some tunnels end both directions
+   when one ends. */
+static uint64_t read_to_mark(int fd) {
+  char *buf = chunk();
+  uint64_t got = 0;
+  ssize_t n;
+  while ((n = recv(fd, buf, CHUNK, 0)) > 0 && buf[n - 1] != MARK) {
+    got += (uint64_t)n;
+  }
+  free(buf);
+  return n > 0 ? got + (uint64_t)n : 0;
 }
 
 static uint64_t read_to_end(int fd) {
@@ -132,10 +141,11 @@ static void *on_connection(void *arg) {
   if (read_all(fd, &want, 1) == 0 && read_all(fd, &us, sizeof(us)) == 0 &&
       send_all(fd, &want, 1) == 0) {
     if (want == 'u') {
-      uint64_t got = read_to_end(fd);
+      uint64_t got = read_to_mark(fd);
       (void)send_all(fd, &got, sizeof(got));
     } else if (want == 'd' && read_all(fd, &go, 1) == 0) {
-      (void)send_for(fd, us);
+      send_for(fd, us);
+      shutdown(fd, SHUT_WR);
       (void)read_to_end(fd);
     } else if (want == 'e') {
       echo(fd);
@@ -249,9 +259,11 @@ typedef struct job {
 
 static void *transfer(void *arg) {
   job *j = arg;
+  const char mark = MARK;
   if (j->want == 'u') {
-    (void)send_for(j->fd, j->us);
-    if (read_all(j->fd, &j->bytes, sizeof(j->bytes)) != 0) {
+    send_for(j->fd, j->us);
+    if (send_all(j->fd, &mark, 1) != 0 ||
+        read_all(j->fd, &j->bytes, sizeof(j->bytes)) != 0) {
       j->bytes = 0;
     }
   } else if (send_all(j->fd, "g", 1) == 0) {
