@@ -124,6 +124,8 @@ function cutHeaders(bytes) {
   return { priority, parts: [Buffer.from(bytes.subarray(at, end))] };
 }
 
+const isEmptyPath = ([name, value]) => name === ':path' && value === '';
+
 class Http2Shape extends Duplex {
   #stream;
   #closeTime;
@@ -287,6 +289,8 @@ class Http2Shape extends Duplex {
     const plain = end === 0 ? PLAIN_POST : PLAIN_GET;
     const payload = Buffer.concat([priority, plain]);
     this.#pass(frame(HEADERS, own, stream, payload));
+    // Of all bad paths this one alone ends the connection.
+    if (fields.some(isEmptyPath)) this.refuse(PROTOCOL_ERROR);
   }
 
   /** Ends the connection with an error, behind the answers under way. */

@@ -3,10 +3,8 @@
 // An answer, before it is known how it goes out: the fields in the order in
 // which nginx writes them, and a body that can be read once.
 
-const zlib = require('node:zlib');
-const { Readable } = require('node:stream');
-
 const { httpDate } = require('./dates.js');
+const { pack } = require('./gzip.js');
 const pages = require('./pages.js');
 const { VERSION_11 } = require('./request.js');
 
@@ -98,25 +96,8 @@ function takesGzip(request) {
   return m[1] === undefined || Number(m[1]) > 0;
 }
 
-// A small body needs a small window: this is what nginx gives zlib.
 function gzip(body, length) {
-  let windowBits = 15;
-  let memLevel = 8 + 1;
-  while (length > 0 && length < (1 << (windowBits - 1)) - 262) {
-    windowBits -= 1;
-    memLevel -= 1;
-  }
-  const options = {
-    level: 1,
-    windowBits: Math.max(9, windowBits),
-    memLevel: Math.max(1, memLevel),
-  };
-  const parts = Buffer.isBuffer(body) ? [body] : body;
-  const source = Readable.from(parts, { objectMode: false });
-  const out = zlib.createGzip(options);
-  source.on('error', (error) => out.destroy(error));
-  out.on('close', () => source.destroy());
-  return inPortions(source.pipe(out));
+  return inPortions(pack(Buffer.isBuffer(body) ? [body] : body, length));
 }
 
 // nginx passes packed bytes on by the buffer, not as they come.
