@@ -149,11 +149,13 @@ static void on_task(wr_task *task) {
   arrival *a = wr_container_of(task, arrival, task);
   switch (a->first.verdict) {
   case WR_FIRST_SSH:
+    wr_tls_pad(a->link);
     if (give_back(a)) {
       become_tunnel(a, a->link, "tls");
     }
     break;
   case WR_FIRST_UPGRADE:
+    wr_tls_pad(a->link);
     become_websocket(a);
     break;
   case WR_FIRST_DECOY:
@@ -275,6 +277,7 @@ static void on_tls(void *user, int status, wr_link *link) {
   } else if (wr__has_visitors(a->kind)) {
     look_at_bytes(a);
   } else {
+    wr_tls_pad(link);
     become_tunnel(a, link, "tls");
   }
 }

@@ -43,6 +43,7 @@ static int upgrade(wr_tunnel *t, wr_link *link) {
 }
 
 static int above_tls(wr_tunnel *t, wr_link *link) {
+  wr_tls_pad(link);
   return t->try_.ws_path != NULL ? upgrade(t, link) : wr__connect_ssh(t, link);
 }
 

@@ -360,6 +360,7 @@ static int set_up(wr_tls *s, const wr_tls_options *o) {
     return err;
   }
   SSL_set_app_data(s->ssl, s);
+  wr__tls_may_pad(s);
   if (s->tctx->server) {
     SSL_set_accept_state(s->ssl);
     s->detect_plain = o->detect_plain;

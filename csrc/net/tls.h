@@ -62,6 +62,11 @@ wr_tls *wr_tls_from_link(wr_link *link);
 /* What the handshake agreed on; borrowed from the link. */
 void wr_tls_query(const wr_tls *tls, wr_tls_info *info);
 
+/* For tunnels: short records get padding of a random length from now on (TLS 1.3,
+   RFC 8446, section 5.4), so that the messages of SSH's handshake, which always
+   have the same lengths, do not show. Does nothing for links that are not ours. */
+void wr_tls_pad(wr_link *link);
+
 #define WR_TLS_EXPORT_LEN 32
 /* Key material that only the two ends of this connection know (RFC 5705,
    RFC 8446 section 7.5), without a context value. WR_EUNSUPPORTED where it could

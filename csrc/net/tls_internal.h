@@ -83,6 +83,7 @@ struct wr_tls {
   bool pin_failed;    /* why the handshake fails */
   bool reading;       /* the owner wants bytes */
   bool want_writable; /* on_writable is owed */
+  bool padded;        /* wr_tls_pad() */
   bool held;          /* out waits for the owner's first bytes */
   bool inner_eof;     /* inner has no more */
   bool eof_told;      /* on_eof was called */
@@ -107,6 +108,8 @@ void wr__tls_drop_rest(wr_tls *s);
 /* tls_write.c */
 int wr__tls_write(wr_link *link, const uv_buf_t *bufs, unsigned n,
                   size_t *taken);
+/* Before the handshake: OpenSSL takes no notice later. */
+void wr__tls_may_pad(wr_tls *s);
 
 /* tls_bio.c: OpenSSL's view of inner. */
 BIO_METHOD *wr__tls_bio_method(void);

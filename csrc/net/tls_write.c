@@ -45,6 +45,32 @@ static void rekey(wr_tls *s) {
   }
 }
 
+/* As many bytes of padding, less one, as have room in the overhead of a record
+   beside what TLS itself needs. */
+#define PADDINGS 192
+/* Longer ones are not padded: their lengths are those of the data under way. */
+#define PADDED_BELOW ((size_t)4096)
+
+static size_t on_padding(SSL *ssl, int type, size_t len, void *arg) {
+  const wr_tls *s = arg;
+  WR_UNUSED(ssl);
+  bool pads =
+      s->padded && type == SSL3_RT_APPLICATION_DATA && len < PADDED_BELOW;
+  return pads ? (size_t)(wr_ctx_rand64(s->link.ctx) % PADDINGS) : 0;
+}
+
+void wr__tls_may_pad(wr_tls *s) {
+  SSL_set_record_padding_callback(s->ssl, on_padding);
+  SSL_set_record_padding_callback_arg(s->ssl, s);
+}
+
+void wr_tls_pad(wr_link *link) {
+  wr_tls *s = wr_tls_from_link(link);
+  if (s != NULL) {
+    s->padded = true;
+  }
+}
+
 static int seal(wr_tls *s, const void *data, size_t len) {
   size_t done = 0;
   size_t records = len / RECORD_MAX + 1;

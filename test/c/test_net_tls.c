@@ -103,6 +103,56 @@ TEST(the_end_of_a_handshake_goes_with_the_first_bytes) {
   }
 }
 
+/* How long what goes below is, per write. */
+static size_t sizes[64];
+
+static int size_write(wr_link *link, const uv_buf_t *bufs, unsigned n,
+                      size_t *taken) {
+  MUST(n == 1 && n_writes < (int)WR_COUNTOF(sizes));
+  sizes[n_writes] = bufs[0].len;
+  return count_write(link, bufs, n, taken);
+}
+
+static void write_ten(tls_duo *d, uint64_t len) {
+  count_writes(d->raw[1]);
+  counting.write = size_write;
+  for (int i = 0; i < 10; i++) {
+    d->client.p.to_send += len;
+    peer_write(&d->client.p);
+    duo_run(d);
+  }
+  EQ_INT(n_writes, 10);
+  d->raw[1]->ops = counted;
+}
+
+static int n_other_sizes(void) {
+  int n = 0;
+  for (int i = 1; i < 10; i++) {
+    n += sizes[i] != sizes[0] ? 1 : 0;
+  }
+  return n;
+}
+
+TEST(short_records_of_a_tunnel_are_padded) {
+  tls_duo d;
+  duo_open(&d, 65536);
+  duo_connect(&d, host());
+  peer_go(&d.server.p);
+  write_ten(&d, 36);
+  EQ_INT(n_other_sizes(), 0);
+  wr_tls_pad(d.client.p.link);
+  write_ten(&d, 36);
+  CHECK(n_other_sizes() > 0);
+  for (int i = 0; i < 10; i++) {
+    CHECK(sizes[i] >= 36 + 22 && sizes[i] < 36 + 22 + 192);
+  }
+  write_ten(&d, 5000);
+  EQ_INT(n_other_sizes(), 0);
+  wr_tls_pad(d.raw[0]); /* not TLS */
+  EQ_UINT(d.server.p.got, 10 * (36 + 36 + 5000));
+  duo_end(&d);
+}
+
 static void send_both(tls_duo *d, uint64_t n) {
   d->server.p.to_send = d->client.p.to_send = n;
   d->server.p.end_after = d->client.p.end_after = true;
