@@ -4,7 +4,15 @@
 const fs = require('node:fs');
 const { backend, haproxy, nginx, passTo } = require('./lib/fronts.js');
 const { lab } = require('./lib/lab.js');
-const { ALT, NAME, PAGE, overWss, tunnel, visit } = require('./lib/port443.js');
+const {
+  ALT,
+  NAME,
+  PAGE,
+  asClientOf,
+  overWss,
+  tunnel,
+  visit,
+} = require('./lib/port443.js');
 const { makeCertificate } = require('./lib/tls.js');
 const peers = require('../../scripts/peers.js');
 
@@ -35,11 +43,6 @@ const behind = (server, lines) =>
   );
 
 const withSecret = (front) => [...overWss(front), '--stealth-secret', SECRET];
-
-const asClientOf = ({ key, summary }) => ({
-  key,
-  pin: summary.hostKeyFingerprint,
-});
 
 const opened = (address) =>
   new RegExp(`connection opened remote_addr=${address} transport=ws `);

@@ -18,6 +18,7 @@ const {
   ALT,
   NAME,
   answerTo,
+  asClientOf,
   connectTls,
   data,
   overTls,
@@ -222,11 +223,6 @@ const before = (lab, server, options) =>
     ),
     options,
   );
-
-const asClientOf = ({ key, summary }) => ({
-  key,
-  pin: summary.hostKeyFingerprint,
-});
 
 lab('behind nginx with TLS', withNginx, async (t, lab) => {
   const server = await serveSite(lab, { args: ['--ws-path', '/live'] });

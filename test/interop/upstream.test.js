@@ -2,10 +2,12 @@
 // Real proxies between the client and the server, and between the server and
 // the targets.
 const crypto = require('node:crypto');
+const os = require('node:os');
 const { listening, tinyproxy } = require('./lib/fronts.js');
 const { lab } = require('./lib/lab.js');
 const canary = require('./lib/canary.js');
 const { closedPort, connect, exchange, sha256 } = require('./lib/net.js');
+const { overTls, overWss, serveSite, tunnel } = require('./lib/port443.js');
 const { socks5 } = require('./lib/socks.js');
 const { wraith, wraithRun } = require('./lib/wraith.js');
 const peers = require('../../scripts/peers.js');
@@ -29,6 +31,34 @@ coredump_dir /
 shutdown_lifetime 0
 `;
 
+// From an address of its own to everything but one port, where its rules say no.
+const FROM = '127.0.0.8';
+const BLOCKED = 81;
+const dantedConfig = (port, user) => `
+errorlog: stderr
+logoutput: stderr
+internal: 127.0.0.1 port = ${port}
+external: ${FROM}
+user.privileged: ${user}
+user.unprivileged: ${user}
+clientmethod: none
+socksmethod: none
+client pass { from: 127.0.0.1/32 to: 0.0.0.0/0 }
+socks block { from: 0.0.0.0/0 to: 0.0.0.0/0 port = ${BLOCKED} }
+socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }
+`;
+
+const danted = (lab) =>
+  listening(
+    lab,
+    'danted',
+    (port) => [
+      ...['-p', lab.file(`danted-${port}.pid`), '-f'],
+      lab.file(`danted-${port}`, dantedConfig(port, os.userInfo().username)),
+    ],
+    { stopSignal: 'SIGTERM' },
+  );
+
 // scheme: of its URL; start: gives its place.
 const proxies = {
   microsocks: {
@@ -40,6 +70,7 @@ const proxies = {
         ...(auth ? ['-u', LOGIN.user, '-P', LOGIN.password] : []),
       ]),
   },
+  danted: { scheme: 'socks5', login: false, start: danted },
   tinyproxy: {
     scheme: 'http',
     login: true,
@@ -67,8 +98,8 @@ async function transfers(t, client) {
   t.equal(sha256(await exchange(forward, data)), sha256(data));
 }
 
-// These proxies end both directions with the first, so nobody ends before all
-// has come.
+// All but danted end both directions with the first, so nobody ends before all has
+// come.
 async function takeAll(socket, length, send = '') {
   const chunks = [];
   let have = 0;
@@ -150,6 +181,54 @@ for (const [name, { scheme, start, login: hasLogin }] of Object.entries(
     }
   });
 }
+
+const withDanted = { peers: ['danted', 'openssl'] };
+
+lab('TLS through danted', withDanted, async (t, lab) => {
+  const site = ['--ws-path', '/live'];
+  const server = await serveSite(lab, { format: 'logfmt', args: site });
+  const url = urlOf('socks5', (await danted(lab)).port, false);
+  for (const [transport, over] of Object.entries({
+    tls: overTls,
+    wss: overWss,
+  })) {
+    const args = [...over(server), '--proxy', url];
+    const client = await tunnel(t, lab, server, args);
+    await client.check(`${transport} through danted`);
+    await server.line(
+      new RegExp(`opened remote_addr=${FROM} transport=${transport} `),
+    );
+  }
+});
+
+lab('what danted says', { peers: ['danted', 'curl'] }, async (t, lab) => {
+  const web = await lab.web((request, response) => response.end('a page'));
+  const url = urlOf('socks5', (await danted(lab)).port, false);
+  const server = await lab.serve({ args: ['--proxy', url] });
+  const client = await lab.connect(server);
+  const get = (port) =>
+    curl(lab, [
+      ...['--socks5-hostname', `127.0.0.1:${client.socks5.port}`],
+      `http://${canary.HOST}:${port}/canary`,
+    ]);
+  const page = await get(web.port);
+  t.equal(page.stdout, 'a page', page.stderr);
+  const replies = { 5: await closedPort(), 2: BLOCKED };
+  for (const [reply, port] of Object.entries(replies)) {
+    const { code, stderr } = await get(port);
+    t.equal(code, 97, stderr);
+    t.match(stderr, new RegExp(`SOCKS5 connection .*\\(${reply}\\)`));
+  }
+});
+
+lab('half-closed through danted', { peers: ['danted'] }, async (t, lab) => {
+  const digest = await lab.target('digest');
+  const url = urlOf('socks5', (await danted(lab)).port, false);
+  const server = await lab.serve({ args: ['--proxy', url] });
+  const client = await lab.connect(server, { args: forwardTo(digest) });
+  const answer = await exchange(client.summary.forwards[0], data);
+  t.equal(`${answer}`, `${sha256(data)}\n`);
+});
 
 lab('one client through another', { peers: ['curl'] }, async (t, lab) => {
   const page = data.toString('hex');

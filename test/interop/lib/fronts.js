@@ -3,11 +3,12 @@
 const { freePort, untilListening } = require('./net.js');
 const peers = require('../../../scripts/peers.js');
 
-// Starts a program that listens on a port of its own.
-async function listening(lab, name, argsOf) {
+// Starts a program that listens on a port of its own. Asked to end, some wait for
+// connections, so they are killed; those with children of their own are asked.
+async function listening(lab, name, argsOf, { stopSignal = 'SIGKILL' } = {}) {
   const place = { host: '127.0.0.1', port: await freePort() };
   const program = lab.spawn(peers.path(name), argsOf(place.port));
-  program.stopSignal = 'SIGKILL'; // asked to end, some wait for connections
+  program.stopSignal = stopSignal;
   await untilListening(place, () => program.running);
   return place;
 }
@@ -98,6 +99,32 @@ const tinyproxy = (lab, login) =>
     lab.file(`tinyproxy-${port}`, tinyproxyConfig(port, login)),
   ]);
 
+// One of sslh's protocols, and where it goes; `sni` are names of TLS.
+const sslhTo = ({ name, to, sni }) =>
+  `{ name: "${name}"; host: "${to.host}"; port: "${to.port}"; ${
+    sni ? `sni_hostnames: [ "${sni}" ]; ` : ''
+  }}`;
+
+// Nobody waits as long as its timeout: who says nothing gets nowhere.
+const sslhConfig = (port, protocols) => `
+foreground: true;
+numeric: true;
+timeout: 600;
+listen: ( { host: "127.0.0.1"; port: "${port}"; } );
+protocols: (
+  ${protocols.map(sslhTo).join(',\n  ')}
+);
+`;
+
+// sslh, which looks at the first bytes: the first protocol that fits has them.
+const sslh = (lab, protocols) =>
+  listening(
+    lab,
+    'sslh',
+    (port) => [`-F${lab.file(`sslh-${port}`, sslhConfig(port, protocols))}`],
+    { stopSignal: 'SIGTERM' },
+  );
+
 module.exports = {
   backend,
   haproxy,
@@ -105,5 +132,6 @@ module.exports = {
   listening,
   nginx,
   passTo,
+  sslh,
   tinyproxy,
 };

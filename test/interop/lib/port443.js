@@ -55,6 +55,12 @@ const overWss = (server, path = '/live') => [
   ...['--transport', 'wss', '--ws-path', path, ...trusting(server)],
 ];
 
+// What a client of it needs that comes by way of something else.
+const asClientOf = ({ key, summary }) => ({
+  key,
+  pin: summary.hostKeyFingerprint,
+});
+
 // As a browser would ask; `flags` as ['--http2'].
 async function visit(t, lab, server, flags, path = '/') {
   const { code, stdout, stderr } = await lab.run(peers.path('curl'), [
@@ -103,6 +109,7 @@ module.exports = {
   NAME,
   PAGE,
   answerTo,
+  asClientOf,
   connectTls,
   data,
   overTls,
