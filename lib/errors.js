@@ -71,15 +71,21 @@ function errorFromStatus(status, more = {}) {
   return systemError(status, more);
 }
 
+/** As it is typed: with a space before, or nothing. */
+function placeText({ address, port }) {
+  if (address === undefined) return '';
+  if (port === undefined) return ` ${address}`;
+  return address.includes(':')
+    ? ` [${address}]:${port}`
+    : ` ${address}:${port}`;
+}
+
 function systemError(status, more) {
   const [code, text] = util.getSystemErrorMap().get(status) || [
     'UNKNOWN',
     'unknown error',
   ];
-  const where =
-    more.address === undefined
-      ? ''
-      : ` ${more.address}${more.port === undefined ? '' : `:${more.port}`}`;
+  const where = placeText(more);
   const what = more.syscall ? `${more.syscall} ` : '';
   const error = new WraithError(code, `${what}${code}${where}: ${text}`, more);
   error.errno = status;

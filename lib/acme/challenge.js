@@ -6,7 +6,7 @@
 const { once } = require('node:events');
 const http = require('node:http');
 
-const { WraithError } = require('../errors.js');
+const { errorFromStatus } = require('../errors.js');
 const { serverNameOf } = require('./names.js');
 
 /** A certificate for the name, which the listener shows to acme-tls/1. */
@@ -103,9 +103,11 @@ class Http01 {
 }
 
 function listenError(cause) {
-  const { code, errno, syscall, address, port } = cause;
-  const error = new WraithError(code, cause.message, { cause });
-  return Object.assign(error, { errno, syscall, address, port });
+  const { errno, syscall, address, port } = cause;
+  const error = errorFromStatus(errno, { syscall, address, port, cause });
+  error.message = `acmeHttpListen: ${error.message}`;
+  error.option = 'acmeHttpListen';
+  return error;
 }
 
 module.exports = { Http01, TlsAlpn };

@@ -1,13 +1,28 @@
 'use strict';
 
+const fs = require('node:fs');
+const path = require('node:path');
+
 const { WraithError } = require('../errors.js');
 
 const WANTED = 'acme-client@^5.4.0';
 
+/** To be typed for a package at `root`: among the global ones, or in a project. */
+function installLine(root = path.join(__dirname, '../..')) {
+  const modules = path.dirname(root);
+  const above = path.dirname(modules);
+  const isGlobal =
+    path.basename(modules) === 'node_modules' &&
+    path.basename(above) === 'lib' &&
+    !fs.existsSync(path.join(above, 'package.json'));
+  if (!isGlobal) return `npm install ${WANTED}`;
+  return `npm install --global --prefix ${path.dirname(above)} ${WANTED}`;
+}
+
 function libraryError(message, cause) {
   return new WraithError(
     'ERR_WRAITH_ACME_LIBRARY',
-    `${message}; type: npm install ${WANTED}`,
+    `${message}; type: ${installLine()}`,
     { phase: 'options', cause },
   );
 }

@@ -208,7 +208,7 @@ function checkSpecs(values) {
   }
 }
 
-function report(tunnel, reporter) {
+function report(tunnel, reporter, values) {
   tunnel.on('hostkey', ({ added, fingerprint, file }) => {
     if (!added) return;
     reporter.say('warn', 'first contact: host key remembered', {
@@ -220,10 +220,18 @@ function report(tunnel, reporter) {
     if (state === 'up') reporter.say('info', 'connected');
     if (state !== 'reconnecting') return;
     reporter.say('warn', 'not connected', {
-      reason: errorText(reason),
+      reason: explain(reason, values),
       retry_in: (retryIn / 1000).toFixed(1),
     });
   });
+}
+
+/** A server that keeps its secret gives no reason. */
+function explain(error, { stealthSecret }) {
+  const text = errorText(error);
+  if (stealthSecret === undefined) return text;
+  if (error.code !== 'ERR_WRAITH_WS_REFUSED') return text;
+  return `${text}; a wrong secret or path looks like this, or a wrong clock`;
 }
 
 /** The host key is checked all the same; who looks on is another matter. */
@@ -234,14 +242,15 @@ function warnOfInsecure(reporter) {
 }
 
 /** The exit code of a tunnel that has ended by itself. */
-function endCode(error, last, once) {
+function endCode(error, last, values) {
+  const { once } = values;
   if (once && last?.wasUp && last.orderly) return EXIT.OK;
   if (!error) return EXIT.OK;
-  process.stderr.write(`wraith: ${errorText(error)}\n`);
+  process.stderr.write(`wraith: ${explain(error, values)}\n`);
   return last?.wasUp && once ? EXIT.FAILURE : exitCode(error);
 }
 
-function runUntilClosed(tunnel, once) {
+function runUntilClosed(tunnel, values) {
   let last = null;
   tunnel.on('down', (event) => {
     last = event;
@@ -253,7 +262,7 @@ function runUntilClosed(tunnel, once) {
   return new Promise((resolve) => {
     tunnel.once('close', (error) => {
       off();
-      resolve(endCode(error, last, once));
+      resolve(endCode(error, last, values));
     });
   });
 }
@@ -264,8 +273,8 @@ async function connect(args) {
   readSocks5(values); // wrong usage ends it before a passphrase is asked for
   checkSpecs(values);
   const tunnel = createTunnel(await tunnelOptions(values));
-  const ended = runUntilClosed(tunnel, values.once);
-  report(tunnel, reporter);
+  const ended = runUntilClosed(tunnel, values);
+  report(tunnel, reporter, values);
   if (values.insecure) warnOfInsecure(reporter);
   try {
     announce(await listen(tunnel, values), values.json);
@@ -277,4 +286,4 @@ async function connect(args) {
   return ended;
 }
 
-module.exports = { connect };
+module.exports = { connect, flags };

@@ -135,4 +135,4 @@ async function demo(args) {
   else await stop(both);
 }
 
-module.exports = { demo };
+module.exports = { demo, flags };

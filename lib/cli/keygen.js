@@ -72,4 +72,4 @@ async function keygen(args) {
   print(`fingerprint: ${pair.fingerprint}`);
 }
 
-module.exports = { keygen };
+module.exports = { keygen, flags };

@@ -222,4 +222,4 @@ async function policy(args) {
   return allowed ? EXIT.OK : EXIT.FAILURE;
 }
 
-module.exports = { policy };
+module.exports = { policy, flags };

@@ -70,9 +70,16 @@ function dialOf({ transport, host, port }) {
   return `--transport ${transport} --server ${dialHost(host)}:${port}`;
 }
 
+/** Clients check the name in the certificate, so they are told one of those. */
+function named(address, { acmeDomain }) {
+  const isAny = address.host === '::' || address.host === '0.0.0.0';
+  if (address.transport !== 'tls' || !isAny || !acmeDomain) return address;
+  return { ...address, host: acmeDomain[0] };
+}
+
 function connectLine(server, options, address) {
   const { stealthSecret, wsPath } = options;
-  const words = ['wraith connect', dialOf(address)];
+  const words = ['wraith connect', dialOf(named(address, options))];
   words.push(`--host-key ${server.hostKeyFingerprint}`);
   if (address.transport === 'tcp') return words.join(' ');
   if (stealthSecret !== undefined) words.push('--stealth-secret @<file>');
@@ -193,7 +200,18 @@ const missing = {
 
 function remedy(error) {
   const told = missing[error.code];
-  return told ? usage(...told()) : error;
+  if (told) return usage(...told());
+  if (
+    error.code === 'EACCES' &&
+    error.syscall === 'listen' &&
+    error.port < 1024
+  ) {
+    error.message +=
+      '; ports below 1024 are not open to every user: have the service ' +
+      'manager listen (--listen systemd), or allow them with ' +
+      `sysctl net.ipv4.ip_unprivileged_port_start=${error.port}`;
+  }
+  return error;
 }
 
 /** The one option whose flag has another name. */
@@ -224,4 +242,4 @@ async function serve(args) {
   return running;
 }
 
-module.exports = { serve };
+module.exports = { serve, flags };

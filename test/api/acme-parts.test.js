@@ -239,9 +239,10 @@ t.test('requests have bounds', async (t) => {
 });
 
 // A copy of the package where node_modules is not above it.
-function copyWith(t, library) {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wr-'));
-  t.teardown(() => fs.rmSync(dir, { recursive: true }));
+function copyWith(t, library, below = '') {
+  const top = fs.mkdtempSync(path.join(os.tmpdir(), 'wr-'));
+  t.teardown(() => fs.rmSync(top, { recursive: true }));
+  const dir = path.join(top, below);
   fs.cpSync(path.join(__dirname, '../../lib'), path.join(dir, 'lib'), {
     recursive: true,
   });
@@ -269,6 +270,10 @@ t.test('without its library, or with another', async (t) => {
   const absent = copyWith(t);
   t.match(absent, /^ERR_WRAITH_ACME_LIBRARY ACME needs the package/);
   t.match(absent, wanted);
+  const globally = copyWith(t, undefined, 'lib/node_modules/wraith');
+  t.match(globally, /npm install --global --prefix \S+wr-\w+ acme-client@/);
+  const inProject = copyWith(t, undefined, 'app/node_modules/wraith');
+  t.match(inProject, wanted);
   const broken = copyWith(t, 'throw new Error("x")');
   t.match(broken, /^ERR_WRAITH_ACME_LIBRARY .* does not load/);
   for (const other of [

@@ -487,6 +487,7 @@ t.test('http-01 where the port is taken', async (t) => {
     code: 'EADDRINUSE',
     syscall: 'listen',
     port: httpListen.port,
+    message: /^acmeHttpListen: listen EADDRINUSE 127\.0\.0\.1:\d+: /,
   });
 });
 

@@ -12,8 +12,16 @@ const {
   readAll,
   refused,
 } = require('./lib/net.js');
-const { connected, wraith, wraithRun } = require('./lib/wraith.js');
+const { run } = require('./lib/program.js');
+const {
+  BIN,
+  connected,
+  ownEnv,
+  wraith,
+  wraithRun,
+} = require('./lib/wraith.js');
 
+const UNPRIVILEGED = '/proc/sys/net/ipv4/ip_unprivileged_port_start';
 const ANY_PIN = `SHA256:${'A'.repeat(43)}`;
 
 // One line on stderr that names what was wrong, and the code.
@@ -319,6 +327,37 @@ lab('demo', {}, async (t, lab) => {
   await keep.line(/^kept running: socks5h:\/\/127\.0\.0\.1:\d+/);
   keep.child.kill('SIGINT');
   t.match(await keep.done(), { code: 0 });
+});
+
+lab('with ACME the line for the client has the name', {}, async (t, lab) => {
+  const key = await lab.key();
+  const server = start(lab, [
+    ...['serve', '--authorized-keys', key.pub, '--listen', 'tls=[::]:0'],
+    ...['--acme-domain', 'www.example.org', '--acme-domain', 'example.org'],
+    ...['--acme-directory', 'https://127.0.0.1:1/dir'],
+  ]);
+  await server.line(
+    /^connect: wraith connect --transport tls --server www\.example\.org:\d+ /,
+  );
+  t.match(await server.stop(), { code: 0 });
+});
+
+lab('a port that is not open to every user', {}, async (t, lab) => {
+  const first = fs.readFileSync(UNPRIVILEGED, 'utf8');
+  if (Number(first) > 443) {
+    const key = await lab.key();
+    const args = ['serve', '--authorized-keys', key.pub, '--listen'];
+    const argv = [process.execPath, BIN, ...args, '[::1]:443'];
+    if (process.getuid() === 0) {
+      argv.unshift('setpriv', '--bounding-set=-net_bind_service');
+    }
+    const [program, ...rest] = argv;
+    const result = await run(program, rest, { env: ownEnv(lab.dir) });
+    t.equal(result.code, 5, result.stderr);
+    t.match(result.stderr, /EACCES \[::1\]:443: .*--listen systemd.*=443$/m);
+  } else {
+    t.pass('here it is');
+  }
 });
 
 lab('the start-up lines are ready to use', {}, async (t, lab) => {
