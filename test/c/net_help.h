@@ -218,6 +218,31 @@ HELP_UNUSED static void peer_go(peer *p) {
   peer_write(p);
 }
 
+/* Owners of two ends, each of which expects what the other one sends. */
+HELP_UNUSED static void peers_own(peer *a, wr_link *link_a, peer *b,
+                                  wr_link *link_b) {
+  peer_own(a, link_a);
+  peer_own(b, link_b);
+  a->out_seed = b->in_seed = 1;
+  b->out_seed = a->in_seed = 2;
+}
+
+HELP_UNUSED static void peers_close(peer *a, peer *b) {
+  if (a->link != NULL) {
+    wr_link_close(a->link, WR_CLOSE_ORDERLY);
+  }
+  if (b->link != NULL) {
+    wr_link_close(b->link, WR_CLOSE_ORDERLY);
+  }
+}
+
+/* Each has closed once, and no byte was another. */
+HELP_UNUSED static void peers_check(const peer *a, const peer *b) {
+  EQ_INT(a->n_close, 1);
+  EQ_INT(b->n_close, 1);
+  EQ_UINT(a->bad + b->bad, 0);
+}
+
 /* Two connected sockets on the loopback interface. */
 typedef struct help_pair {
   wr_link *accepted;

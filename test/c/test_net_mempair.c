@@ -1,39 +1,11 @@
 /* Memory pairs: capacity, faults, closing. */
-#include "net_help.h"
-
-#include "net/mempair.h"
-
-typedef struct duo {
-  env e;
-  peer a;
-  peer b;
-} duo;
+#include "mem_duo.h"
 
 static void duo_open(duo *d, size_t capacity) {
   wr_link *a;
   wr_link *b;
-  memset(d, 0, sizeof(*d));
-  env_open(&d->e);
-  wr_ctx_fake_clock(&d->e.ctx);
-  MUST(wr_mempair_new(&d->e.ctx, capacity, &a, &b) == 0);
-  peer_own(&d->a, a);
-  peer_own(&d->b, b);
-  d->a.out_seed = d->b.in_seed = 1;
-  d->b.out_seed = d->a.in_seed = 2;
-}
-
-static void duo_close(duo *d) {
-  if (d->a.link != NULL) {
-    wr_link_close(d->a.link, WR_CLOSE_ORDERLY);
-  }
-  if (d->b.link != NULL) {
-    wr_link_close(d->b.link, WR_CLOSE_ORDERLY);
-  }
-  wr_ctx_run_tasks(&d->e.ctx);
-  EQ_INT(d->a.n_close, 1);
-  EQ_INT(d->b.n_close, 1);
-  EQ_UINT(d->a.bad + d->b.bad, 0);
-  env_close(&d->e);
+  duo_wire(d, capacity, &a, &b);
+  peers_own(&d->a, a, &d->b, b);
 }
 
 /* The sanitizers see what becomes of the NULL. */

@@ -30,13 +30,6 @@ static void on_done(void *user, int status, uint64_t ab, uint64_t ba) {
   l->ba = ba;
 }
 
-static void own_ends(line *l, wr_link *a, wr_link *b) {
-  peer_own(&l->a, a);
-  peer_own(&l->b, b);
-  l->a.out_seed = l->b.in_seed = 1;
-  l->b.out_seed = l->a.in_seed = 2;
-}
-
 static void line_tcp(line *l) {
   wr_link *a;
   wr_link *b;
@@ -44,7 +37,7 @@ static void line_tcp(line *l) {
   env_open(&l->e);
   tcp_pair(&l->e, &a, &l->in);
   tcp_pair(&l->e, &l->out, &b);
-  own_ends(l, a, b);
+  peers_own(&l->a, a, &l->b, b);
 }
 
 static void line_mem(line *l, size_t capacity) {
@@ -55,7 +48,7 @@ static void line_mem(line *l, size_t capacity) {
   wr_ctx_fake_clock(&l->e.ctx);
   MUST(wr_mempair_new(&l->e.ctx, capacity, &a, &l->in) == 0);
   MUST(wr_mempair_new(&l->e.ctx, capacity, &l->out, &b) == 0);
-  own_ends(l, a, b);
+  peers_own(&l->a, a, &l->b, b);
 }
 
 static void go(line *l, size_t early) {
@@ -436,7 +429,7 @@ TEST(bytes_are_read_straight_into_packets) {
   memset(&l, 0, sizeof(l));
   env_open(&l.e);
   tcp_pair(&l.e, &a, &l.in);
-  own_ends(&l, a, a);
+  peers_own(&l.a, a, &l.b, a);
   wr_task_init(&p.task, packets_run);
   p.link.ops = &ops;
   p.link.ctx = &l.e.ctx;

@@ -16,24 +16,14 @@ static duo *duo_open(void) {
   memset(&d, 0, sizeof(d));
   env_open(&d.e);
   tcp_pair(&d.e, &a, &b);
-  peer_own(&d.a, a);
-  peer_own(&d.b, b);
-  d.a.out_seed = d.b.in_seed = 1;
-  d.b.out_seed = d.a.in_seed = 2;
+  peers_own(&d.a, a, &d.b, b);
   return &d;
 }
 
 static void duo_close(duo *d) {
-  if (d->a.link != NULL) {
-    wr_link_close(d->a.link, WR_CLOSE_ORDERLY);
-  }
-  if (d->b.link != NULL) {
-    wr_link_close(d->b.link, WR_CLOSE_ORDERLY);
-  }
+  peers_close(&d->a, &d->b);
   env_settle(&d->e);
-  EQ_INT(d->a.n_close, 1);
-  EQ_INT(d->b.n_close, 1);
-  EQ_UINT(d->a.bad + d->b.bad, 0);
+  peers_check(&d->a, &d->b);
   env_close(&d->e);
 }
 

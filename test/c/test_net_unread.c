@@ -1,50 +1,23 @@
 /* Bytes that were read before come first, and nothing else changes. */
-#include "net_help.h"
+#include "mem_duo.h"
 
-#include "net/mempair.h"
 #include "net/unread.h"
 
 /* a is a link over one half, whose reader gets `before` bytes of the pattern
    first; b is the other half. */
-typedef struct duo {
-  env e;
-  peer a;
-  peer b;
-} duo;
-
 static void duo_open(duo *d, size_t before) {
   wr_link *a;
   wr_link *b;
   wr_link *over;
   uint8_t bytes[100];
-  memset(d, 0, sizeof(*d));
-  env_open(&d->e);
-  wr_ctx_fake_clock(&d->e.ctx);
-  MUST(wr_mempair_new(&d->e.ctx, 64, &a, &b) == 0);
+  duo_wire(d, 64, &a, &b);
   for (size_t i = 0; i < before; i++) {
     bytes[i] = pattern(2, i);
   }
   MUST(wr_unread_new(a, (wr_slice){bytes, before}, &over) == 0);
   memset(bytes, 0, sizeof(bytes));
-  peer_own(&d->a, over);
-  peer_own(&d->b, b);
-  d->a.out_seed = d->b.in_seed = 1;
-  d->b.out_seed = d->a.in_seed = 2;
+  peers_own(&d->a, over, &d->b, b);
   d->b.sent = before;
-}
-
-static void duo_close(duo *d) {
-  if (d->a.link != NULL) {
-    wr_link_close(d->a.link, WR_CLOSE_ORDERLY);
-  }
-  if (d->b.link != NULL) {
-    wr_link_close(d->b.link, WR_CLOSE_ORDERLY);
-  }
-  wr_ctx_run_tasks(&d->e.ctx);
-  EQ_INT(d->a.n_close, 1);
-  EQ_INT(d->b.n_close, 1);
-  EQ_UINT(d->a.bad + d->b.bad, 0);
-  env_close(&d->e);
 }
 
 TEST(they_come_first) {

@@ -28,10 +28,7 @@ static void duo_open_with(duo *d, size_t capacity, const wr_ws_opts *opts) {
   MUST(wr_ws_new(d->wire_a, &own, nothing, &a) == 0);
   own.role = WR_WS_SERVER;
   MUST(wr_ws_new(d->wire_b, &own, nothing, &b) == 0);
-  peer_own(&d->a, a);
-  peer_own(&d->b, b);
-  d->a.out_seed = d->b.in_seed = 1;
-  d->b.out_seed = d->a.in_seed = 2;
+  peers_own(&d->a, a, &d->b, b);
 }
 
 static void duo_open(duo *d, size_t capacity) {
@@ -44,16 +41,9 @@ static void run(duo *d) {
 }
 
 static void duo_close(duo *d) {
-  if (d->a.link != NULL) {
-    wr_link_close(d->a.link, WR_CLOSE_ORDERLY);
-  }
-  if (d->b.link != NULL) {
-    wr_link_close(d->b.link, WR_CLOSE_ORDERLY);
-  }
+  peers_close(&d->a, &d->b);
   wr_ctx_advance(&d->e.ctx, WR_WS_LINGER_MS + WR_WS_ANSWER_MS);
-  EQ_INT(d->a.n_close, 1);
-  EQ_INT(d->b.n_close, 1);
-  EQ_UINT(d->a.bad + d->b.bad, 0);
+  peers_check(&d->a, &d->b);
   env_close(&d->e);
 }
 
