@@ -4,94 +4,23 @@
    arrive are those that were sent, every link closes once, and no memory is
    left. If nothing was broken on purpose, nothing is lost. */
 
-#include <string.h>
+#include "link_ends.h"
 
 #include "base/errors.h"
 #include "loop/ctx.h"
-#include "net/mempair.h"
 #include "net/splice.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-typedef struct actor {
-  wr_link *link; /* NULL once closed */
-  uint64_t sent;
-  uint64_t got;
-  size_t max_take; /* 0: all */
-  bool shut;
-  bool eof;
-  bool eager; /* goes on reading after a partial take */
-} actor;
 
 /* One run. The context outlives it, as setting up a loop is slow. */
 static struct {
   wr_ctx ctx;
   uv_loop_t loop;
   bool ready;
-  const uint8_t *data;
-  size_t size;
-  actor end[2];
   wr_link *half[4]; /* both pairs, in line; NULL once closed or unknown */
   wr_splice *splice;
   int n_done;
   int status;
-  unsigned plan; /* operations that callbacks shall take */
-  bool in_callback;
   bool broken; /* something was closed, cut or starved on purpose */
 } f;
-
-static void operate(uint8_t op);
-
-static uint8_t pattern(size_t who, uint64_t at) {
-  return (uint8_t)((at * 131 + (at >> 8) * 7) ^ (who == 0 ? 0x5a : 0));
-}
-
-static size_t who_of(const actor *x) {
-  return x == &f.end[0] ? 0 : 1;
-}
-
-/* An operation from the input inside a callback. */
-static void interfere(void) {
-  if (f.plan == 0 || f.size == 0) {
-    return;
-  }
-  f.plan--;
-  f.size--;
-  bool nested = f.in_callback;
-  f.in_callback = true;
-  operate(*f.data++);
-  f.in_callback = nested;
-}
-
-static size_t on_read(wr_link *link, uint8_t *data, size_t len) {
-  actor *x = link->user;
-  WR_ASSERT(len > 0 && !x->eof && x->link != NULL);
-  size_t take = x->max_take != 0 ? WR_MIN(len, x->max_take) : len;
-  if (who_of(x) == 1) {
-    interfere();
-  }
-  for (size_t i = 0; i < take; i++) {
-    WR_ASSERT(data[i] == pattern(1 - who_of(x), x->got + i));
-  }
-  x->got += take;
-  if (who_of(x) == 0) {
-    interfere();
-  }
-  return take;
-}
-
-static void on_eof(wr_link *link) {
-  actor *x = link->user;
-  WR_ASSERT(!x->eof && x->link != NULL);
-  x->eof = true;
-  interfere();
-}
-
-static void on_writable(wr_link *link) {
-  actor *x = link->user;
-  WR_ASSERT(x->link != NULL);
-  interfere();
-}
 
 static void on_close(wr_link *link, int status) {
   actor *x = link->user;
@@ -102,14 +31,9 @@ static void on_close(wr_link *link, int status) {
   interfere();
 }
 
-static const wr_link_handler handler = {.on_read = on_read,
-                                        .on_eof = on_eof,
-                                        .on_writable = on_writable,
-                                        .on_close = on_close};
-
 static void on_splice(void *user, int status, uint64_t ab, uint64_t ba) {
   WR_ASSERT(user == &f);
-  WR_ASSERT(ab >= f.end[1].got && ba >= f.end[0].got);
+  WR_ASSERT(ab >= ends[1].got && ba >= ends[0].got);
   f.n_done++;
   f.status = status;
   f.splice = NULL;
@@ -118,40 +42,17 @@ static void on_splice(void *user, int status, uint64_t ab, uint64_t ba) {
   interfere();
 }
 
-static void act_write(actor *x, size_t len) {
-  char bytes[256];
-  size_t taken = 0;
-  if (x->link == NULL) {
-    return;
-  }
-  for (size_t i = 0; i < len; i++) {
-    bytes[i] = (char)pattern(who_of(x), x->sent + i);
-  }
-  uv_buf_t bufs[2] = {uv_buf_init(bytes, (unsigned)(len / 2)),
-                      uv_buf_init(bytes + len / 2, (unsigned)(len - len / 2))};
-  int err = wr_link_write(x->link, bufs, 2, &taken);
-  WR_ASSERT(taken <= len && (err == 0 || taken == 0));
-  x->sent += taken;
-}
-
 /* From here on the splice's links may go at any time, so their faults are
    cleared and they are left alone. */
 static void break_it(void) {
   static const wr_mempair_faults none = {0};
   for (size_t i = 1; i <= 2; i++) {
-    if (f.half[i] != NULL && !f.in_callback) {
+    if (f.half[i] != NULL && !input.in_callback) {
       wr_mempair_set_faults(f.half[i], &none);
     }
     f.half[i] = NULL;
   }
   f.broken = true;
-}
-
-static void act_close(actor *x, unsigned arg) {
-  break_it();
-  if (x->link != NULL) {
-    wr_link_close(x->link, (arg & 2) != 0 ? WR_CLOSE_RESET : WR_CLOSE_ORDERLY);
-  }
 }
 
 static void act_cut(unsigned arg) {
@@ -167,7 +68,7 @@ static void act_fault(unsigned which, unsigned kind) {
       {0}, {.max_write = 3, .max_read = 5}, {.stalled = true}, {.delay_ms = 9}};
   which &= 3;
   /* The splice closes its links one after the other. */
-  if ((which == 1 || which == 2) && f.in_callback) {
+  if ((which == 1 || which == 2) && input.in_callback) {
     return;
   }
   if (f.half[which] != NULL) {
@@ -187,7 +88,7 @@ static void act_rare(unsigned arg) {
 }
 
 static void act_time(unsigned arg) {
-  if (f.in_callback) {
+  if (input.in_callback) {
     return;
   }
   if (arg == 0) {
@@ -199,21 +100,15 @@ static void act_time(unsigned arg) {
 
 static void operate(uint8_t op) {
   unsigned arg = op >> 4;
-  actor *x = &f.end[arg & 1];
+  actor *x = &ends[arg & 1];
   switch (op & 15) {
   case 0:
   case 1:
-    act_write(&f.end[op & 1], (size_t)arg * arg + 1);
+    act_write(&ends[op & 1], (size_t)arg * arg + 1);
     break;
   case 2:
-    if (x->link != NULL) {
-      wr_link_read_start(x->link);
-    }
-    break;
   case 3:
-    if (x->link != NULL) {
-      wr_link_read_stop(x->link);
-    }
+    act_read(x, (op & 15) == 2);
     break;
   case 4:
     act_fault(arg, arg >> 2);
@@ -222,13 +117,11 @@ static void operate(uint8_t op) {
     x->max_take = arg >> 1;
     break;
   case 6:
-    if (x->link != NULL) {
-      wr_link_shutdown(x->link);
-    }
-    x->shut = true;
+    act_shutdown(x);
     break;
   case 7:
-    act_close(x, arg);
+    break_it();
+    act_close(x, (arg & 2) != 0 ? WR_CLOSE_RESET : WR_CLOSE_ORDERLY);
     break;
   case 8:
     act_cut(arg);
@@ -237,7 +130,7 @@ static void operate(uint8_t op) {
     act_rare(arg);
     break;
   case 10:
-    f.plan += arg;
+    input.plan += arg;
     break;
   default:
     act_time(arg);
@@ -247,11 +140,12 @@ static void operate(uint8_t op) {
 
 static void start_splice(wr_link *a, wr_link *b) {
   uint8_t early[16];
-  wr_slice slice = {.data = early, .len = f.size > 0 ? f.data[0] & 15 : 0};
+  wr_slice slice = {.data = early,
+                    .len = input.size > 0 ? input.data[0] & 15 : 0};
   for (size_t i = 0; i < slice.len; i++) {
-    early[i] = pattern(0, i);
+    early[i] = wave(0, i);
   }
-  f.end[0].sent = slice.len;
+  ends[0].sent = slice.len;
   int err = wr_splice_start(&f.ctx, a, b, slice, on_splice, &f, &f.splice);
   WR_ASSERT(err == 0);
 }
@@ -264,11 +158,8 @@ static void start(const uint8_t *data, size_t size) {
     wr_ctx_fake_clock(&f.ctx);
     f.ready = true;
   }
-  memset(f.end, 0, sizeof(f.end));
-  f.data = data;
-  f.size = size;
+  ends_start(data, size);
   f.n_done = 0;
-  f.plan = 0;
   f.broken = false;
   f.ctx.mem.fail_at = 0;
   size_t cap = size > 1 ? 1 + data[1] % 64 : 16;
@@ -276,32 +167,26 @@ static void start(const uint8_t *data, size_t size) {
   WR_ASSERT(wr_mempair_new(&f.ctx, 64 - cap + 1, &half[2], &half[3]) == 0);
   memcpy(f.half, half, sizeof(half));
   for (size_t i = 0; i < 2; i++) {
-    f.end[i].link = half[3 * i];
-    half[3 * i]->handler = &handler;
-    half[3 * i]->user = &f.end[i];
+    act_own(&ends[i], half[3 * i]);
   }
   start_splice(half[1], half[2]);
 }
 
 /* Takes the faults away, ends both directions and lets everything arrive. */
 static void drain(void) {
-  f.plan = 0;
-  f.size = 0;
+  input.plan = 0;
+  input.size = 0;
   f.ctx.mem.fail_at = 0;
   for (unsigned i = 0; i < 4; i++) {
     act_fault(i, 0);
   }
   for (size_t i = 0; i < 2; i++) {
-    if (f.end[i].link != NULL) {
-      wr_link_shutdown(f.end[i].link);
-    }
-    f.end[i].max_take = 0;
+    act_shutdown(&ends[i]);
+    ends[i].max_take = 0;
   }
   for (int round = 0; round < 50; round++) {
     for (size_t i = 0; i < 2; i++) {
-      if (f.end[i].link != NULL) {
-        wr_link_read_start(f.end[i].link);
-      }
+      act_read(&ends[i], true);
     }
     wr_ctx_advance(&f.ctx, 100);
   }
@@ -313,23 +198,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   start(data, size);
   size_t blocks = 2; /* of the context: its scratch memory and its resolver */
-  while (f.size > 0) {
-    f.size--;
-    operate(*f.data++);
+  while (input.size > 0) {
+    input_next();
   }
   drain();
   if (!f.broken) {
-    WR_ASSERT(f.end[0].eof && f.end[1].eof);
-    WR_ASSERT(f.end[0].got == f.end[1].sent && f.end[1].got == f.end[0].sent);
+    WR_ASSERT(ends[0].eof && ends[1].eof);
+    WR_ASSERT(ends[0].got == ends[1].sent && ends[1].got == ends[0].sent);
     WR_ASSERT(f.n_done == 1 && f.status == 0);
   }
   for (size_t i = 0; i < 2; i++) {
-    if (f.end[i].link != NULL) {
-      wr_link_close(f.end[i].link, WR_CLOSE_ORDERLY);
-    }
+    act_close(&ends[i], WR_CLOSE_ORDERLY);
   }
   wr_ctx_advance(&f.ctx, 1000);
-  WR_ASSERT(f.end[0].link == NULL && f.end[1].link == NULL);
+  WR_ASSERT(ends[0].link == NULL && ends[1].link == NULL);
   if (f.n_done == 0) { /* one that was cut in order may wait for the other */
     wr_splice_abort(f.splice);
     wr_ctx_run_tasks(&f.ctx);

@@ -6,11 +6,12 @@ const tls = require('node:tls');
 const { once } = require('node:events');
 const { lab } = require('./lib/lab.js');
 const { capture } = require('./lib/client-hello.js');
-const { certificate, serve } = require('./lib/tls-tool.js');
+const { makeCertificate } = require('./lib/tls.js');
+const { ALT, serve } = require('./lib/tls-tool.js');
 const { freePort, untilListening } = require('./lib/net.js');
 const peers = require('../../scripts/peers.js');
 
-const config = (lab, port, { key, cert }) => `
+const config = (lab, port, { keyFile, certFile }) => `
 daemon off;
 pid ${lab.file('nginx.pid')};
 error_log ${lab.file('nginx.log')};
@@ -19,8 +20,8 @@ http {
   access_log off;
   server {
     listen 127.0.0.1:${port} ssl http2;
-    ssl_certificate ${cert};
-    ssl_certificate_key ${key};
+    ssl_certificate ${certFile};
+    ssl_certificate_key ${keyFile};
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_prefer_server_ciphers on;
   }
@@ -122,7 +123,7 @@ async function answer(port, parts) {
 }
 
 lab('as nginx answers', { peers: ['openssl', 'nginx'] }, async (t, lab) => {
-  const keys = await certificate(lab);
+  const keys = makeCertificate(lab, { alt: ALT });
   const reference = await nginx(lab, keys);
   const { port } = await serve(lab, keys, 'site');
   for (const [name, parts] of await probes()) {

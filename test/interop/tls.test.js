@@ -5,7 +5,8 @@ const net = require('node:net');
 const { once } = require('node:events');
 const { lab } = require('./lib/lab.js');
 const { sha256 } = require('./lib/net.js');
-const { certificate, connect, serve } = require('./lib/tls-tool.js');
+const { makeCertificate } = require('./lib/tls.js');
+const { ALT, connect, serve } = require('./lib/tls-tool.js');
 const peers = require('../../scripts/peers.js');
 
 const needs = { peers: ['openssl'] };
@@ -42,10 +43,11 @@ const cases = {
 
 for (const [name, args] of Object.entries(cases)) {
   lab(`openssl s_client, ${name}`, needs, async (t, lab) => {
-    const keys = await certificate(lab);
+    const keys = makeCertificate(lab, { alt: ALT });
     const server = await serve(lab, keys);
     const alpn = ['-alpn', 'http/1.1,h2'];
-    const client = await sClient(lab, server, keys.cert, [...args, ...alpn]);
+    const all = [...args, ...alpn];
+    const client = await sClient(lab, server, keys.certFile, all);
     const end = await echoed(client);
     t.equal(end.code, 0, String(client));
     const [, version, alpnSeen, exported] = await server.line(
@@ -59,13 +61,13 @@ for (const [name, args] of Object.entries(cases)) {
   });
 
   lab(`openssl s_client resumes, ${name}`, needs, async (t, lab) => {
-    const keys = await certificate(lab);
+    const keys = makeCertificate(lab, { alt: ALT });
     const server = await serve(lab, keys);
     const file = lab.file('session');
     const save = [...args, '-sess_out', file];
-    await echoed(await sClient(lab, server, keys.cert, save));
+    await echoed(await sClient(lab, server, keys.certFile, save));
     const again = [...args, '-sess_in', file];
-    const client = await sClient(lab, server, keys.cert, again);
+    const client = await sClient(lab, server, keys.certFile, again);
     await echoed(client);
     await client.line(/^Reused, /);
     await server.line(/resumed=1/);
@@ -73,19 +75,19 @@ for (const [name, args] of Object.entries(cases)) {
   });
 
   lab(`openssl s_server, ${name}`, needs, async (t, lab) => {
-    const { key, cert } = await certificate(lab);
+    const { keyFile, certFile } = makeCertificate(lab, { alt: ALT });
     const server = lab.spawn(
       peers.path('openssl'),
       [
-        ...['s_server', '-accept', '127.0.0.1:0', '-key', key],
-        ...['-cert', cert, '-rev', ...args],
+        ...['s_server', '-accept', '127.0.0.1:0', '-key', keyFile],
+        ...['-cert', certFile, '-rev', ...args],
       ],
       { input: 'open' },
     );
     server.stopSignal = 'SIGKILL';
     const [, port] = await server.line(/^ACCEPT .*:(\d+)$/);
     for (const host of ['a.test', '127.0.0.1']) {
-      const client = await connect(lab, port, host, cert);
+      const client = await connect(lab, port, host, certFile);
       const [, , , wire] = client.child.stdio;
       await client.line(new RegExp(`version=TLSv${name.slice(4)} `));
       wire.write('abc\n');
@@ -98,24 +100,19 @@ for (const [name, args] of Object.entries(cases)) {
       t.equal(text, 'cba\n');
       t.equal((await client.done()).code, 0, String(client));
     }
-    const wrong = await connect(lab, port, 'b.test', cert);
+    const wrong = await connect(lab, port, 'b.test', certFile);
     await wrong.line(/^failed TLS_NAME$/);
-    const untrusted = lab.file('other.crt');
-    const made = ['-subj', '/CN=test', '-keyout', lab.file('other.key')];
-    await lab.run(peers.path('openssl'), [
-      ...['req', '-x509', '-newkey', 'ed25519', '-nodes', '-days', '2'],
-      ...[...made, '-out', untrusted],
-    ]);
+    const other = makeCertificate(lab, { name: 'other' });
     await (
-      await connect(lab, port, 'a.test', untrusted)
+      await connect(lab, port, 'a.test', other.certFile)
     ).line(/^failed TLS_CERTIFICATE$/);
   });
 }
 
 lab('no protocol in common', needs, async (t, lab) => {
-  const keys = await certificate(lab);
+  const keys = makeCertificate(lab, { alt: ALT });
   const server = await serve(lab, keys);
-  const client = await sClient(lab, server, keys.cert, ['-alpn', 'imap']);
+  const client = await sClient(lab, server, keys.certFile, ['-alpn', 'imap']);
   t.equal((await client.done()).code, 1);
   await client.line(/no application protocol/);
   await server.line(/^failed TLS$/);
@@ -124,12 +121,13 @@ lab('no protocol in common', needs, async (t, lab) => {
 const withCurl = { peers: ['openssl', 'curl'] };
 
 lab('curl is content', withCurl, async (t, lab) => {
-  const keys = await certificate(lab);
+  const keys = makeCertificate(lab, { alt: ALT });
   const server = await serve(lab, keys);
   // What comes back is its own request, which is no answer of HTTP/1.
   const curl = lab.spawn(peers.path('curl'), [
     ...['--silent', '--no-buffer', '--http0.9', '--http1.1', '--noproxy', '*'],
-    ...['--cacert', keys.cert, '--resolve', `a.test:${server.port}:127.0.0.1`],
+    ...['--resolve', `a.test:${server.port}:127.0.0.1`],
+    ...['--cacert', keys.certFile],
     `https://a.test:${server.port}/where`,
   ]);
   await curl.line(/^GET \/where HTTP\/1\.1$/, { from: 'stdout' });
@@ -138,7 +136,7 @@ lab('curl is content', withCurl, async (t, lab) => {
 });
 
 lab('what is not TLS gets its bytes', needs, async (t, lab) => {
-  const server = await serve(lab, await certificate(lab), 'site');
+  const server = await serve(lab, makeCertificate(lab, { alt: ALT }), 'site');
   const socket = net.connect(server.port, '127.0.0.1');
   socket.write('GET / HTTP/1.0\r\n\r\n');
   const [bytes] = await once(socket, 'data');
@@ -149,9 +147,9 @@ lab('what is not TLS gets its bytes', needs, async (t, lab) => {
 });
 
 lab('ours with ours', needs, async (t, lab) => {
-  const keys = await certificate(lab);
+  const keys = makeCertificate(lab, { alt: ALT });
   const server = await serve(lab, keys);
-  const client = await connect(lab, server.port, 'a.test', keys.cert);
+  const client = await connect(lab, server.port, 'a.test', keys.certFile);
   const [, , , wire] = client.child.stdio;
   const data = crypto.randomBytes(16 << 20);
   const hash = crypto.createHash('sha256');

@@ -1,27 +1,14 @@
 'use strict';
-// TLS links as programs (test/c/tls_tool.c), and a certificate for them.
-const peers = require('../../../scripts/peers.js');
+// TLS links as programs (test/c/tls_tool.c), with a certificate of lib/tls.js.
 const { tool } = require('../../../scripts/util/suites.js');
 
-// A certificate for a.test and 127.0.0.1, which is its own authority.
-async function certificate(lab) {
-  const [key, cert] = [lab.file('tls.key'), lab.file('tls.crt')];
-  const args = ['req', '-x509', '-newkey', 'ec', '-nodes', '-days', '2'];
-  args.push('-pkeyopt', 'ec_paramgen_curve:prime256v1', '-subj', '/CN=test');
-  args.push('-addext', 'subjectAltName=DNS:a.test,IP:127.0.0.1');
-  const made = await lab.run(peers.path('openssl'), [
-    ...args,
-    ...['-keyout', key, '-out', cert],
-  ]);
-  if (made.code !== 0) throw new Error(made.stderr);
-  return { key, cert };
-}
+/** What the tests ask for. */
+const ALT = 'DNS:a.test,IP:127.0.0.1';
 
-async function serve(lab, { key, cert }, ...more) {
+async function serve(lab, { keyFile, certFile }, ...more) {
   const file = await tool('tls_tool');
-  const server = lab.spawn(file, ['serve', cert, key, ...more], {
-    input: 'open',
-  });
+  const args = ['serve', certFile, keyFile, ...more];
+  const server = lab.spawn(file, args, { input: 'open' });
   const [port] = await server.line(/^\d+$/, { from: 'stdout' });
   server.port = Number(port);
   server.stopSignal = 'SIGKILL';
@@ -35,4 +22,4 @@ async function connect(lab, port, name, roots) {
   return lab.spawn(await tool('tls_tool'), args, { stdio });
 }
 
-module.exports = { certificate, connect, serve };
+module.exports = { ALT, connect, serve };

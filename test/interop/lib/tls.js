@@ -16,7 +16,9 @@ function makeCertificate(lab, { name = 'tls', alt } = {}) {
   args.push('-pkeyopt', 'ec_paramgen_curve:prime256v1', '-subj', '/CN=test');
   if (alt) args.push('-addext', `subjectAltName=${alt}`);
   args.push('-keyout', keyFile, '-out', certFile);
-  const { status, stderr } = spawnSync('openssl', args, { env: peers.env() });
+  const { status, stderr } = spawnSync(peers.path('openssl'), args, {
+    env: peers.env(),
+  });
   if (status !== 0) throw new Error(`openssl: ${stderr}`);
   const [key, cert] = [fs.readFileSync(keyFile), fs.readFileSync(certFile)];
   return { key, cert, keyFile, certFile };
