@@ -7,13 +7,17 @@ const { randomBytes } = require('node:crypto');
 
 const { createAcme } = require('./acme.js');
 const { native } = require('./binding.js');
-const { createDecoy } = require('./decoy.js');
 const { optionError } = require('./errors.js');
 const { hasSite, hasTransport } = require('./listen.js');
 const { WraithStream } = require('./stream.js');
 const { loadServerTls, makeServerTls } = require('./tls.js');
 
 const TICKET_KEYS = 80;
+
+/** A web server and what it packs pages with: not to be loaded without need. */
+function makeDecoy(options) {
+  return require('./decoy.js').createDecoy(options);
+}
 
 class Site {
   #decoy;
@@ -29,7 +33,7 @@ class Site {
     this.#isTls = hasTransport(listen, 'tls');
     this.#isWeb = stealth;
     this.#decoy = hasSite(options, listen)
-      ? createDecoy({ decoy, ...internal?.decoy })
+      ? makeDecoy({ decoy, ...internal?.decoy })
       : null;
   }
 
