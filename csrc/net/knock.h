@@ -9,16 +9,13 @@
      Authorization: Bearer base64url(nonce 16 | time 8 | mac 32)
 
    docs/reference/knock.md has the details and test vectors. */
-#define WR_KNOCK_LABEL "EXPORTER-wraith-knock" /* of the exporter value */
+/* Of the TLS exporter value (RFC 5705), which has no context. */
+#define WR_KNOCK_LABEL "EXPORTER-wraith-knock"
 #define WR_KNOCK_NONCE 16
 #define WR_KNOCK_TEXT 75      /* characters of the token, without padding */
 #define WR_KNOCK_SKEW_S 60    /* either way */
 #define WR_KNOCK_CACHE 100000 /* nonces */
 #define WR_KNOCK_HOST_MAX 300
-
-/* Of which TLS exporter value (RFC 5705) the proof is made, without a context. */
-#define WR_KNOCK_EXPORTER_LABEL "EXPORTER-wraith-knock"
-#define WR_KNOCK_EXPORTER_LEN 32
 
 /* What the proof is about. */
 typedef struct wr_knock {
